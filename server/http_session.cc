@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server/http_session.h"
+
+#include <boost/beast/http/field.hpp>
+#include <boost/beast/http/status.hpp>
+#include <ctime>
+
+#include "hal/base/text.h"
+
+namespace holdfast::server {
+
+namespace asio = boost::asio;
+namespace beast = boost::beast;
+namespace http = beast::http;
+
+namespace {
+
+constexpr std::size_t kBufferBytes = 64u << 10;
+constexpr std::size_t kOneRecord = 12u << 10;  // head and body leave together up to this
+
+std::string_view View(beast::string_view text) { return {text.data(), text.size()}; }
+
+// "Sun, 06 Nov 1994 08:49:37 GMT", made once a second.
+const std::string& DateHeader() {
+  static std::time_t made = 0;
+  static std::string text;
+  const std::time_t now = std::time(nullptr);
+  if (now != made) {
+    std::tm parts{};
+    gmtime_r(&now, &parts);
+    char line[64];
+    std::strftime(line, sizeof line, "Date: %a, %d %b %Y %H:%M:%S GMT\r\n", &parts);
+    text = line;
+    made = now;
+  }
+  return text;
+}
+
+bool IsHost(std::string_view text) {
+  if (text.empty() || text.size() > 255) return false;
+  for (const char c : text) {
+    const bool good = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                      c == '.' || c == '-' || c == '_' || c == ':' || c == '[' || c == ']';
+    if (!good) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+HttpSession::HttpSession(asio::ip::tcp::socket socket, TlsContext& tls, HttpHost& host)
+    : host_(host), stream_(std::move(socket), tls), buffer_(kBufferBytes) {
+  Allow(host_.limits.handshake);
+}
+
+void HttpSession::Allow(std::chrono::milliseconds time, std::size_t bytes) {
+  deadline_ = Clock::now() + time + std::chrono::seconds(bytes / host_.limits.bytes_per_second);
+}
+
+void HttpSession::EndNow() { stream_.Cancel(); }
+
+void HttpSession::TimeOut() {
+  timed_out_ = true;
+  stream_.Cancel();
+}
+
+asio::awaitable<void> HttpSession::Run() {
+  const auto self = shared_from_this();
+  const bool spoken = co_await stream_.Handshake();
+  if (!spoken) co_return;
+  while (true) {
+    const bool more = co_await ServeOne();
+    if (!more) break;
+  }
+  if (refused_) {
+    Allow(std::chrono::seconds(2));
+    co_await stream_.Linger();
+  } else {
+    stream_.SayGoodbye();
+  }
+}
+
+// True: the connection may carry another request.
+asio::awaitable<bool> HttpSession::ServeOne() {
+  response_.Clear();
+  device_.clear();
+  Parser parser;
+  parser.eager(true);
+  parser.header_limit(static_cast<std::uint32_t>(host_.limits.header_bytes));
+  parser.body_limit(host_.limits.body_bytes);
+  const bool whole = co_await ReadRequest(parser);
+  if (!whole) {
+    if (refused_) {
+      Allow(host_.limits.answer);
+      co_await Send(nullptr, false);
+    }
+    co_return false;
+  }
+  const Request& request = parser.get();
+  co_await Answer(request);
+  const bool keep_alive = request.keep_alive() && !host_.draining && !last_;
+  Allow(host_.limits.answer, response_.body.size());
+  const bool sent = co_await Send(&request, keep_alive);
+  co_return sent&& keep_alive;
+}
+
+asio::awaitable<bool> HttpSession::ReadRequest(Parser& parser) {
+  idle_ = buffer_.size() == 0;
+  Allow(idle_ ? host_.limits.idle : host_.limits.header);
+  if (idle_ && host_.draining) co_return false;
+  bool in_body = false;
+  while (true) {
+    if (buffer_.size() != 0 && !Feed(parser)) co_return false;
+    if (parser.is_done()) {
+      idle_ = false;
+      co_return true;
+    }
+    if (parser.is_header_done() && !in_body) {
+      in_body = true;
+      Allow(host_.limits.body, parser.content_length().value_or(host_.limits.body_bytes));
+      const bool going = co_await Continue(parser);
+      if (!going) co_return false;
+    }
+    const auto room = buffer_.prepare(
+        std::min<std::size_t>(buffer_.max_size() - buffer_.size(), in_body ? 16384 : 4096));
+    const std::size_t got = co_await stream_.Read({static_cast<char*>(room.data()), room.size()});
+    if (got == 0) {
+      if (timed_out_ && !idle_) Refuse(408, "the request did not arrive in time");
+      co_return false;
+    }
+    if (idle_) {
+      idle_ = false;
+      Allow(host_.limits.header);
+    }
+    buffer_.commit(got);
+  }
+}
+
+// Hands what has arrived to the parser. False: this is no request; refused_ is set.
+bool HttpSession::Feed(Parser& parser) {
+  beast::error_code error;
+  while (buffer_.size() != 0 && !parser.is_done()) {
+    const std::size_t used = parser.put(buffer_.data(), error);
+    buffer_.consume(used);
+    if (error == http::error::need_more) break;
+    if (!error) continue;
+    if (error == http::error::header_limit) {
+      Refuse(431, "the header is too long");
+    } else if (error == http::error::body_limit) {
+      Refuse(413, "the body is too long");
+    } else {
+      Refuse(400, "this is not a well-formed HTTP request");
+    }
+    return false;
+  }
+  if (!parser.is_header_done() && buffer_.size() >= host_.limits.header_bytes) {
+    Refuse(431, "the header is too long");
+    return false;
+  }
+  return true;
+}
+
+asio::awaitable<bool> HttpSession::Continue(Parser& parser) {
+  const std::string_view expect = View(parser.get()[http::field::expect]);
+  if (expect.empty()) co_return true;
+  if (!EqualsIgnoreCase(expect, "100-continue")) {
+    Refuse(417, "this expectation cannot be met");
+    co_return false;
+  }
+  const bool sent = co_await stream_.Write("HTTP/1.1 100 Continue\r\n\r\n");
+  co_return sent;
+}
+
+void HttpSession::Refuse(int status, const char* text) {
+  refused_ = true;
+  response_.Clear();
+  response_.Refuse(status, text);
+}
+
+asio::awaitable<void> HttpSession::Answer(const Request& request) {
+  const auto started = Clock::now();
+  const auto header = [&](beast::string_view name) { return View(request[name]); };
+  const std::string_view target = View(request.target());
+  const std::string_view path = target.substr(0, target.find('?'));
+  const std::string_view host = View(request[http::field::host]);
+  if (request.count(http::field::host) > 1 || (host.empty() && request.version() >= 11) ||
+      (!host.empty() && !IsHost(host))) {
+    response_.Refuse(400, "a Host header is needed, and only one");
+    last_ = true;
+  } else if (path == "/.well-known/holdfast") {
+    Describe();
+  } else {
+    const Access access = Authorize(host_.devices.devices(), stream_.peer(), header("X-ZUMO-AUTH"),
+                                    header("Authorization"), host_.allow_anonymous);
+    device_ = access.device;
+    if (!access.allowed) {
+      response_.AddHeader("WWW-Authenticate", "Bearer");
+      response_.Refuse(401, access.why);
+    } else {
+      const RequestHead head{View(request.method_string()), target,
+                             header("ZUMO-API-VERSION"),    header("If-Match"),
+                             header("If-None-Match"),       header("Content-Type"),
+                             header("Content-Encoding"),    header("X-ZUMO-Options")};
+      const std::string origin = "https://" + std::string(host);
+      co_await host_.tables.Serve(head, request.body(), origin, response_);
+      response_.AddHeader("Cache-Control", "no-cache");
+    }
+  }
+  host_.log.Request(device_, View(request.method_string()), path, response_.status,
+                    response_.body.size(), Clock::now() - started);
+}
+
+void HttpSession::Describe() {
+  response_.body.Append(
+      "{\"v\":1,\"server\":\"holdfast-" HOLDFAST_VERSION
+      "\",\"protocols\":[\"2.0\",\"3.0\"],\"tables\":\"/tables\",\"limits\":{\"row_bytes\":" +
+      std::to_string(limits::kRowBytes) + ",\"page_rows\":" + std::to_string(limits::kPageRows) +
+      ",\"id_bytes\":" + std::to_string(limits::kIdBytes) + ",\"columns\":" +
+      std::to_string(limits::kColumns) + ",\"tables\":" + std::to_string(limits::kTables) + "}}");
+  response_.AddHeader("Cache-Control", "max-age=3600");
+}
+
+asio::awaitable<bool> HttpSession::Send(const Request* request, bool keep_alive) {
+  const int status = response_.status;
+  const bool no_body = status == 204 || status == 304;
+  const bool head = request != nullptr && request->method() == http::verb::head;
+  std::string lines = "HTTP/1.1 " + std::to_string(status) + " ";
+  lines += View(http::obsolete_reason(static_cast<http::status>(status)));
+  lines += "\r\nHoldfast: v=1\r\nx-zumo-server-version: holdfast-" HOLDFAST_VERSION "\r\n";
+  lines += DateHeader();
+  lines += response_.headers;
+  if (!no_body) {
+    lines.append("Content-Type: ").append(response_.content_type);
+    lines.append("\r\nContent-Length: ").append(std::to_string(response_.body.size()));
+    lines += "\r\n";
+  }
+  if (!keep_alive) {
+    lines += "Connection: close\r\n";
+  } else if (request != nullptr && request->version() < 11) {
+    lines += "Connection: keep-alive\r\n";
+  }
+  lines += "\r\n";
+  const std::string_view body = no_body || head ? std::string_view() : response_.body.view();
+  if (body.size() > kOneRecord) {
+    const bool sent = co_await stream_.Write(lines);
+    if (!sent) co_return false;
+    const bool rest = co_await stream_.Write(body);
+    co_return rest;
+  }
+  out_.Truncate(0);
+  out_.Append(lines);
+  out_.Append(body);
+  const bool sent = co_await stream_.Write(out_.view());
+  co_return sent;
+}
+
+}  // namespace holdfast::server

@@ -1,0 +1,304 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server/protocol.h"
+
+#include <algorithm>
+
+#include "hal/base/text.h"
+
+namespace holdfast::server {
+namespace {
+
+constexpr std::uint64_t kMaxSkip = std::uint64_t{1} << 53;
+constexpr std::string_view kCollectionMethods = "GET, HEAD, POST, PATCH, OPTIONS";
+constexpr std::string_view kRowMethods = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+
+std::string_view Trim(std::string_view text) {
+  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
+  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
+  return text;
+}
+
+bool AllDigits(std::string_view text) {
+  for (const char c : text) {
+    if (c < '0' || c > '9') return false;
+  }
+  return !text.empty();
+}
+
+std::optional<Verb> VerbOf(std::string_view method, bool row) {
+  if (method == "GET" || method == "HEAD") return row ? Verb::kLookup : Verb::kList;
+  if (method == "POST") return row ? Verb::kUndelete : Verb::kInsert;
+  if (method == "PATCH") return Verb::kUpdate;
+  if (method == "OPTIONS") return Verb::kDescribe;
+  if (!row) return std::nullopt;
+  if (method == "PUT") return Verb::kReplace;
+  if (method == "DELETE") return Verb::kDelete;
+  return std::nullopt;
+}
+
+std::optional<Refusal> CheckContent(const RequestHead& head, Verb verb) {
+  const bool body = verb == Verb::kInsert || verb == Verb::kUpdate || verb == Verb::kReplace;
+  if (!body) return std::nullopt;
+  const std::string_view type = Trim(head.content_type.substr(0, head.content_type.find(';')));
+  const bool json =
+      type.empty() || EqualsIgnoreCase(type, "application/json") ||
+      (verb == Verb::kUpdate && EqualsIgnoreCase(type, "application/merge-patch+json"));
+  if (!json) return Refusal{415, "the body has to be application/json", ""};
+  if (!head.content_encoding.empty() && !EqualsIgnoreCase(head.content_encoding, "identity")) {
+    return Refusal{415, "this Content-Encoding is not supported", ""};
+  }
+  return std::nullopt;
+}
+
+bool IsTrue(std::string_view text) { return EqualsIgnoreCase(text, "true") || text == "1"; }
+
+// nullopt: not a number of rows.
+std::optional<std::uint64_t> ParseCount(std::string_view text) {
+  if (!AllDigits(text) || text.size() > 16) return std::nullopt;
+  return static_cast<std::uint64_t>(*ParseInteger(text));
+}
+
+std::optional<Refusal> ParseListOptions(const ProtocolLimits& limits, Operation& operation) {
+  ListQuery& list = operation.list;
+  const Target& target = operation.target;
+  list.table = operation.table;
+  list.include_deleted = operation.include_deleted;
+  if (const std::string* text = target.Find("$filter")) list.filter = *text;
+  if (const std::string* text = target.Find("$orderby")) list.order = *text;
+  if (const std::string* text = target.Find("$select")) list.select = *text;
+  if (list.filter.size() > limits::kFilterBytes || list.order.size() > limits::kFilterBytes ||
+      list.select.size() > limits::kUrlBytes) {
+    return Refusal{400,
+                   "$filter and $orderby may be " + std::to_string(limits::kFilterBytes) +
+                       " bytes long at most",
+                   ""};
+  }
+  list.top = limits.page_rows;
+  if (const std::string* text = target.Find("$top")) {
+    const auto top = ParseCount(*text);
+    if (!top) return Refusal{400, "$top is not a number of rows", ""};
+    if (*top > limits.top_rows) {
+      return Refusal{400,
+                     "You cannot request more than " + std::to_string(limits.top_rows) +
+                         " records: $top is too large",
+                     ""};
+    }
+    operation.wanted = static_cast<std::uint32_t>(*top);
+    list.top = std::min(operation.wanted, limits.most_rows);
+  }
+  if (const std::string* text = target.Find("$skip")) {
+    const auto skip = ParseCount(*text);
+    if (!skip || *skip > kMaxSkip) return Refusal{400, "$skip is not a number of rows", ""};
+    list.skip = *skip;
+  }
+  const std::string* inline_count = target.Find("$inlinecount");
+  const std::string* count = target.Find("$count");
+  list.count =
+      (inline_count && EqualsIgnoreCase(*inline_count, "allpages")) || (count && IsTrue(*count));
+  return std::nullopt;
+}
+
+std::optional<Refusal> ParsePlace(Operation& operation) {
+  const auto& segments = operation.target.segments;
+  const bool tables =
+      segments.size() >= 2 && segments.size() <= 3 && EqualsIgnoreCase(segments[0], "tables");
+  if (!tables) return Refusal{404, "there is nothing here; tables are at /tables/{table}", ""};
+  if (!CheckName(segments[1])) return Refusal{400, "this is not the name of a table", ""};
+  operation.table = segments[1];
+  if (segments.size() == 2) return std::nullopt;
+  if (const auto good = CheckId(segments[2]); !good) {
+    const char* what = good.error().what;
+    return Refusal{400, std::string("this is not an id: ") + (what ? what : "not allowed"), ""};
+  }
+  operation.id = segments[2];
+  return std::nullopt;
+}
+
+std::optional<Refusal> ParseVersion(const RequestHead& head, Operation& operation) {
+  std::string_view text = head.version;
+  if (text.empty()) {
+    if (const std::string* option = operation.target.Find("ZUMO-API-VERSION")) text = *option;
+  }
+  const std::optional<Api> api = ParseApiVersion(Trim(text));
+  if (!api) {
+    return Refusal{400,
+                   text.empty() ? "An API version is needed: ZUMO-API-VERSION, 2.0.0 or 3.0.0"
+                                : "An invalid API version was specified: ZUMO-API-VERSION "
+                                  "has to be 2.0.x or 3.0.x",
+                   ""};
+  }
+  operation.api = *api;
+  return std::nullopt;
+}
+
+// Insert: the id of the row; others: the same as in the URL.
+std::optional<Refusal> TakeId(const Operation& operation, const Field& field, Write& write) {
+  std::string id;
+  if (field.value.type == ValueType::kText) {
+    id = field.value.text;
+  } else if (field.value.type == ValueType::kInteger) {
+    id = std::to_string(field.value.integer);
+  } else if (!field.value.is_null()) {
+    return Refusal{400, "the id has to be a string", ""};
+  }
+  if (!operation.id.empty()) {
+    if (!id.empty() && id != operation.id) {
+      return Refusal{400, "The item ID and querystring ID did not match", ""};
+    }
+    return std::nullopt;
+  }
+  if (id.empty()) return std::nullopt;
+  if (const auto good = CheckId(id); !good) {
+    const char* what = good.error().what;
+    return Refusal{400, std::string("this is not an id: ") + (what ? what : "not allowed"), ""};
+  }
+  write.id = id;
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::optional<Api> ParseApiVersion(std::string_view text) {
+  if (text.size() < 3) return std::nullopt;
+  const std::string_view major = text.substr(0, 3), rest = text.substr(3);
+  const bool good = rest.empty() || (rest.front() == '.' && AllDigits(rest.substr(1)));
+  if (!good || rest.size() > 9) return std::nullopt;
+  if (major == "2.0") return Api::k2;
+  if (major == "3.0") return Api::k3;
+  return std::nullopt;
+}
+
+Precondition ParseTags(std::string_view header, bool weak_counts) {
+  Precondition tags;
+  header = Trim(header);
+  if (header.empty()) return tags;
+  tags.given = true;
+  tags.any = header == "*";
+  while (!header.empty()) {
+    const bool weak = header.starts_with("W/");
+    if (weak) header.remove_prefix(2);
+    std::string version;
+    if (header.starts_with('"')) {
+      header.remove_prefix(1);
+      std::size_t i = 0;
+      for (; i < header.size() && header[i] != '"'; ++i) {
+        if (header[i] == '\\' && i + 1 < header.size()) ++i;
+        version += header[i];
+      }
+      header.remove_prefix(std::min(i + 1, header.size()));
+      header.remove_prefix(std::min(header.find(','), header.size()));
+    } else {
+      const std::size_t comma = std::min(header.find(','), header.size());
+      version = Trim(header.substr(0, comma));
+      header.remove_prefix(comma);
+    }
+    if ((!weak || weak_counts) && tags.versions.size() < 16) tags.versions.push_back(version);
+    if (!header.empty()) header.remove_prefix(1);
+    header = Trim(header);
+  }
+  return tags;
+}
+
+Parsed ParseOperation(const RequestHead& head, const ProtocolLimits& limits) {
+  if (head.target.size() > limits::kUrlBytes) return Refusal{414, "the URL is too long", ""};
+  auto target = ParseTarget(head.target);
+  if (!target) return Refusal{400, "the URL is not well-formed", ""};
+  Operation operation;
+  operation.target = std::move(*target);
+  if (auto refusal = ParsePlace(operation)) return *refusal;
+  const bool row = !operation.id.empty();
+  operation.allow = row ? kRowMethods : kCollectionMethods;
+  const std::optional<Verb> verb = VerbOf(head.method, row);
+  if (!verb) return Refusal{405, "this method does not work here", operation.allow};
+  operation.verb = *verb;
+  operation.head = head.method == "HEAD";
+  if (operation.verb == Verb::kDescribe) return operation;
+  if (auto refusal = ParseVersion(head, operation)) return *refusal;
+  if (auto refusal = CheckContent(head, operation.verb)) return *refusal;
+  const std::string* deleted = operation.target.Find("__includeDeleted");
+  operation.include_deleted = deleted != nullptr && IsTrue(*deleted);
+  if (EqualsIgnoreCase(Trim(head.zumo_options), "include:deleted")) {
+    operation.include_deleted = true;
+  }
+  operation.path_links = EqualsIgnoreCase(Trim(head.zumo_options), "nextLink=path");
+  operation.if_match = ParseTags(head.if_match, false);
+  if (operation.api == Api::k3) operation.if_none_match = ParseTags(head.if_none_match, true);
+  if (operation.verb == Verb::kList) {
+    if (auto refusal = ParseListOptions(limits, operation)) return *refusal;
+  }
+  return operation;
+}
+
+std::variant<BodyFacts, Refusal> ApplyBody(const Operation& operation, RowView fields,
+                                           Write& write) {
+  BodyFacts facts;
+  const bool insert = operation.verb == Verb::kInsert;
+  const bool version2 = operation.api == Api::k2;
+  write.table = operation.table;
+  write.id = operation.id;
+  write.fields = fields;
+  write.if_match = operation.if_match;
+  write.revive = operation.verb == Verb::kReplace && operation.include_deleted;
+  const Field* id = Find(fields, kId);
+  if (id != nullptr) {
+    if (auto refusal = TakeId(operation, *id, write)) return *refusal;
+  }
+  if (operation.verb == Verb::kReplace && (id == nullptr || id->value.is_null())) {
+    return Refusal{400, "a row that replaces another carries its id", ""};
+  }
+  if (operation.verb == Verb::kUpdate && write.id.empty()) {
+    return Refusal{400, "an id is needed, in the URL or in the body", ""};
+  }
+  for (const Field& field : fields) {
+    if (!IsSystemColumn(field.name) || EqualsIgnoreCase(field.name, kId)) continue;
+    if (EqualsIgnoreCase(field.name, kVersion)) {
+      const bool counts = version2 && !insert && !operation.if_match.given &&
+                          field.value.type == ValueType::kText && !field.value.text.empty();
+      if (!counts) continue;
+      write.if_match.given = facts.version_in_body = true;
+      write.if_match.versions.emplace_back(field.value.text);
+    } else if (version2) {
+      return Refusal{
+          400,
+          "Cannot update item with property '" + std::string(field.name) + "' as it is reserved",
+          ""};
+    } else if (EqualsIgnoreCase(field.name, kDeleted)) {
+      const bool alive = field.value.type == ValueType::kBoolean && field.value.integer == 0;
+      if (operation.verb == Verb::kUpdate && alive) write.revive = true;
+    }
+  }
+  return facts;
+}
+
+int StatusOf(Verb verb, Api api, Outcome outcome, bool version_in_body) {
+  switch (outcome) {
+    case Outcome::kDone:
+      if (verb == Verb::kInsert || verb == Verb::kUndelete) return 201;
+      return verb == Verb::kDelete && api == Api::k3 ? 204 : 200;
+    case Outcome::kExists: return 409;
+    case Outcome::kStale: return version_in_body ? 409 : 412;
+    case Outcome::kMissing: return 404;
+    case Outcome::kGone: return api == Api::k3 ? 410 : 404;
+    case Outcome::kNoTable: return 404;
+    case Outcome::kRefused: return 400;
+    case Outcome::kTooLarge: return 413;
+    case Outcome::kFailed: return 503;
+  }
+  return 503;
+}
+
+std::string UuidFrom(std::string_view random) {
+  static constexpr char kHex[] = "0123456789abcdef";
+  std::string uuid;
+  for (std::size_t i = 0; i < 16 && i < random.size(); ++i) {
+    if (i == 4 || i == 6 || i == 8 || i == 10) uuid += '-';
+    auto byte = static_cast<unsigned char>(random[i]);
+    if (i == 6) byte = static_cast<unsigned char>((byte & 0x0f) | 0x40);
+    if (i == 8) byte = static_cast<unsigned char>((byte & 0x3f) | 0x80);
+    uuid += kHex[byte >> 4];
+    uuid += kHex[byte & 15];
+  }
+  return uuid;
+}
+
+}  // namespace holdfast::server

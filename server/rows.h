@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+// server/rows.h - what the server keeps: rows with versions, a change order and tombstones.
+//
+// Purpose: the one seam between the protocol and a database. sqlite_rows.h implements it; another
+//          database implements the same and nothing above it changes.
+// Promise: Apply() returns after everything it calls done is durable. Moments of change (updatedAt)
+//          grow strictly over all tables, in the order in which the changes become visible, also
+//          across restarts and clocks that jump back: a reader that asks for what is newer than the
+//          newest it has seen misses nothing. A version is never used twice for a row.
+// Owner:   a Write borrows its fields and its sink; both stay valid until Apply() has returned.
+// Threads: one.
+// Errors:  outcomes, not exceptions. kFailed is the only one that is the server's fault.
+#ifndef HOLDFAST_SERVER_ROWS_H_
+#define HOLDFAST_SERVER_ROWS_H_
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "hal/base/row.h"
+
+namespace holdfast::server {
+
+enum class Change : std::uint8_t { kInsert, kUpdate, kReplace, kDelete, kUndelete };
+
+enum class Outcome : std::uint8_t {
+  kDone,      // the sink got the row as it now is (after a hard delete: as it was)
+  kExists,    // insert of an id that is taken; the sink got the row that has it
+  kStale,     // the precondition does not hold; the sink got the row as it is
+  kMissing,   // no such row
+  kGone,      // the row is soft-deleted
+  kNoTable,   // no such table, and this one may not be made
+  kRefused,   // the input is wrong; `reason` says how
+  kTooLarge,  // the row would be larger than limits::kRowBytes
+  kFailed,    // the storage could not; nothing was changed
+};
+
+// If-Match. Not given: every version will do.
+struct Precondition {
+  bool given = false;
+  bool any = false;  // "*": the row has to exist, nothing else
+  std::vector<std::string> versions;
+
+  bool Holds(std::string_view version) const {
+    if (!given || any) return true;
+    for (const std::string& wanted : versions) {
+      if (wanted == version) return true;
+    }
+    return false;
+  }
+};
+
+struct Write {
+  Change change = Change::kInsert;
+  std::string table;
+  std::string id;
+  RowView fields;  // system columns in it are ignored
+  Precondition if_match;
+  bool revive = false;  // kUpdate, kReplace: a soft-deleted row comes back, instead of kGone
+  RowSink* sink = nullptr;
+
+  // Set by Apply().
+  Outcome outcome = Outcome::kFailed;
+  std::string reason;
+};
+
+struct ListQuery {
+  std::string table;
+  std::string filter, order, select;  // texts of protocol.md 6; "" is none
+  std::uint64_t skip = 0;
+  std::uint32_t top = 0;
+  bool include_deleted = false;
+  bool count = false;
+};
+
+struct ListResult {
+  Outcome outcome = Outcome::kDone;  // kDone, kNoTable, kRefused, kFailed
+  std::uint32_t rows = 0;            // that the sink took
+  bool more = false;                 // rows are left behind the last one
+  std::int64_t count = -1;           // all that match, when asked for
+  std::string reason;
+};
+
+class Rows {
+ public:
+  virtual ~Rows() = default;
+
+  // All in one durable transaction; each succeeds or fails alone.
+  virtual void Apply(std::span<Write* const> writes) = 0;
+
+  // kDone, kMissing, kGone (a soft-deleted row, and not asked for), kNoTable, kFailed.
+  virtual Outcome Lookup(std::string_view table, std::string_view id, bool include_deleted,
+                         RowSink& sink) = 0;
+
+  // A sink that answers kCancelled ends the page before that row; `more` is then true.
+  virtual ListResult List(const ListQuery& query, RowSink& sink) = 0;
+};
+
+}  // namespace holdfast::server
+
+#endif  // HOLDFAST_SERVER_ROWS_H_

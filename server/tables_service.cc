@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server/tables_service.h"
+
+#include <algorithm>
+
+#include "hal/base/arena.h"
+#include "hal/base/text.h"
+#include "server/credentials.h"
+#include "transport/wire.h"
+
+namespace holdfast::server {
+namespace {
+
+constexpr std::size_t kPageBytes = 4u << 20;                // a page ends early above this
+constexpr std::size_t kRowRoom = limits::kRowBytes + 4096;  // system columns come on top
+
+// Appends rows as JSON to a body that grows; remembers the version of the last one.
+class JsonSink : public RowSink {
+ public:
+  JsonSink(Buffer& body, bool list) : body_(body), list_(list), start_(body.size()) {}
+
+  Result<void> OnRow(RowView row) override {
+    if (list_ && body_.size() - start_ > kPageBytes) return Error{Code::kCancelled};
+    if (list_ && rows_ != 0) body_.Append(",");
+    if (!list_) body_.Truncate(start_);
+    version_ = FindText(row, kVersion);
+    ++rows_;
+    for (std::size_t room = 1024;; room *= 4) {
+      body_.Reserve(room);
+      TextWriter writer(body_.Free());
+      const Result<void> encoded = wire::EncodeRow(row, writer);
+      if (encoded.ok() && !writer.full()) {
+        if (!list_ && writer.view().size() > kRowRoom) return Error{Code::kTooLarge};
+        body_.Grow(writer.view().size());
+        return Ok();
+      }
+      if (!encoded.ok() && encoded.error().code != Code::kTooLarge) return encoded;
+      if (room > 64 * kRowRoom) return Error{Code::kTooLarge};
+    }
+  }
+  const std::string& version() const { return version_; }
+
+ private:
+  Buffer& body_;
+  bool list_;
+  std::size_t start_, rows_ = 0;
+  std::string version_;
+};
+
+void AddTag(Response& response, const std::string& version) {
+  response.AddHeader("ETag", "\"" + version + "\"");
+}
+
+const char* Words(Outcome outcome) {
+  switch (outcome) {
+    case Outcome::kMissing: return "The item does not exist";
+    case Outcome::kGone: return "The item is deleted";
+    case Outcome::kNoTable: return "There is no such table";
+    case Outcome::kTooLarge: return "The row would be larger than a row may be";
+    case Outcome::kFailed: return "The server cannot store or read rows at the moment";
+    default: return "The request was refused";
+  }
+}
+
+void RefuseOutcome(int status, Outcome outcome, const std::string& reason, Response& response) {
+  response.Clear();
+  if (status == 503) response.AddHeader("Retry-After", "5");
+  response.Refuse(status, reason.empty() ? std::string_view(Words(outcome)) : reason);
+}
+
+void RefuseWith(const Refusal& refusal, Response& response) {
+  response.Clear();
+  if (!refusal.allow.empty()) response.AddHeader("Allow", refusal.allow);
+  if (refusal.status == 415) response.AddHeader("Accept-Encoding", "identity");
+  response.Refuse(refusal.status, refusal.text);
+}
+
+enum Change ChangeOf(Verb verb) {
+  switch (verb) {
+    case Verb::kUpdate: return Change::kUpdate;
+    case Verb::kReplace: return Change::kReplace;
+    case Verb::kDelete: return Change::kDelete;
+    case Verb::kUndelete: return Change::kUndelete;
+    default: return Change::kInsert;
+  }
+}
+
+// What decoding a body can need at most: its strings, and a node for each separator in it.
+std::size_t ArenaBytes(std::string_view body) {
+  std::size_t nodes = 4;
+  for (const char c : body) nodes += c == ',' || c == '[' || c == '{' ? 1 : 0;
+  return std::min(nodes, limits::kJsonNodes + 16) * 256 + 3 * body.size() + 4096;
+}
+
+}  // namespace
+
+void Response::Refuse(int code, std::string_view text) {
+  status = code;
+  body.Truncate(0);
+  body.Reserve(text.size() * 6 + 32);
+  TextWriter writer(body.Free());
+  writer.Put("{\"error\":");
+  wire::EncodeString(text, writer);
+  writer.Put("}");
+  body.Grow(writer.view().size());
+}
+
+boost::asio::awaitable<void> TablesService::Serve(const RequestHead& head, std::string_view body,
+                                                  const std::string& origin, Response& response) {
+  Parsed parsed = ParseOperation(head, limits_);
+  if (const Refusal* refusal = std::get_if<Refusal>(&parsed)) {
+    RefuseWith(*refusal, response);
+    co_return;
+  }
+  const Operation& operation = std::get<Operation>(parsed);
+  switch (operation.verb) {
+    case Verb::kDescribe:
+      response.status = 204;
+      response.AddHeader("Allow", operation.allow);
+      co_return;
+    case Verb::kList: List(operation, origin, response); co_return;
+    case Verb::kLookup: Lookup(operation, response); co_return;
+    default: co_await Change(operation, body, origin, response);
+  }
+}
+
+boost::asio::awaitable<void> TablesService::Change(const Operation& operation,
+                                                   std::string_view body, const std::string& origin,
+                                                   Response& response) {
+  const bool has_body = operation.verb != Verb::kDelete && operation.verb != Verb::kUndelete;
+  const std::size_t arena_bytes = has_body ? ArenaBytes(body) : 0;
+  const std::unique_ptr<char[]> memory(new char[arena_bytes]);
+  Arena arena({memory.get(), arena_bytes});
+  RowFields fields;
+  Write write;
+  write.change = ChangeOf(operation.verb);
+  write.table = operation.table;
+  write.id = operation.id;
+  write.if_match = operation.if_match;
+  BodyFacts facts;
+  if (has_body) {
+    if (const auto decoded = wire::DecodeRow(body, arena, fields); !decoded) {
+      const Error& error = decoded.error();
+      std::string text = "the body is not a flat JSON object";
+      if (error.what != nullptr) text += std::string(": ") + error.what;
+      if (error.origin == Origin::kJson) text += ", at byte " + std::to_string(error.native);
+      RefuseWith({error.code == Code::kTooLarge ? 413 : 400, text, ""}, response);
+      co_return;
+    }
+    auto applied = ApplyBody(operation, fields.view(), write);
+    if (const Refusal* refusal = std::get_if<Refusal>(&applied)) {
+      RefuseWith(*refusal, response);
+      co_return;
+    }
+    facts = std::get<BodyFacts>(applied);
+    if (write.id.empty()) write.id = UuidFrom(RandomBytes(16));
+  }
+  JsonSink sink(response.body, false);
+  write.sink = &sink;
+  co_await writer_.Apply(write);
+
+  const int status = StatusOf(operation.verb, operation.api, write.outcome, facts.version_in_body);
+  const bool row = write.outcome == Outcome::kDone || write.outcome == Outcome::kExists ||
+                   write.outcome == Outcome::kStale;
+  if (!row) {
+    RefuseOutcome(status, write.outcome, write.reason, response);
+    co_return;
+  }
+  response.status = status;
+  if (status == 204) {
+    response.body.Truncate(0);
+    co_return;
+  }
+  AddTag(response, sink.version());
+  if (status == 201 && operation.verb == Verb::kInsert) {
+    response.AddHeader("Location",
+                       origin + "/tables/" + operation.table + "/" + PercentEncoded(write.id));
+  }
+}
+
+void TablesService::Lookup(const Operation& operation, Response& response) {
+  JsonSink sink(response.body, false);
+  const Outcome outcome =
+      rows_.Lookup(operation.table, operation.id, operation.include_deleted, sink);
+  if (outcome != Outcome::kDone) {
+    const int status = StatusOf(Verb::kLookup, operation.api, outcome, false);
+    RefuseOutcome(status, outcome, "", response);
+    return;
+  }
+  AddTag(response, sink.version());
+  if (operation.if_none_match.given && operation.if_none_match.Holds(sink.version())) {
+    response.status = 304;
+    response.body.Truncate(0);
+  }
+}
+
+void TablesService::List(const Operation& operation, const std::string& origin,
+                         Response& response) {
+  const bool version3 = operation.api == Api::k3;
+  const bool wrapped = version3 || operation.list.count;
+  response.body.Append(!wrapped ? "[" : version3 ? "{\"items\":[" : "{\"results\":[");
+  JsonSink sink(response.body, true);
+  const ListResult result = rows_.List(operation.list, sink);
+  if (result.outcome != Outcome::kDone) {
+    const int status = StatusOf(Verb::kList, operation.api, result.outcome, false);
+    RefuseOutcome(status, result.outcome, result.reason, response);
+    return;
+  }
+  // What the client asked for with $top is done when that many rows have been sent.
+  const std::uint64_t left = operation.wanted - std::min(operation.wanted, result.rows);
+  std::string next;
+  if (result.more && operation.list.top != 0 && (operation.wanted == 0 || left != 0)) {
+    next = NextTarget(operation.target, operation.list.skip + result.rows, left);
+  }
+  response.body.Append("]");
+  if (wrapped) {
+    response.body.Append(",\"count\":");
+    response.body.Append(operation.list.count ? std::to_string(result.count) : "null");
+  }
+  if (version3) {
+    response.body.Append(",\"nextLink\":");
+    if (next.empty()) {
+      response.body.Append("null");
+    } else {
+      if (!operation.path_links) next = origin + next;
+      response.body.Reserve(next.size() * 6 + 2);
+      TextWriter writer(response.body.Free());
+      wire::EncodeString(next, writer);
+      response.body.Grow(writer.view().size());
+    }
+  } else if (!next.empty()) {
+    response.AddHeader("Link", origin + next + "; rel=next");
+  }
+  if (wrapped) response.body.Append("}");
+}
+
+}  // namespace holdfast::server
