@@ -29,8 +29,8 @@ void EncodeControl(char c, TextWriter& out) {
 void EncodeUtf8(std::string_view text, TextWriter& out) {
   out.Put('"');
   while (!text.empty()) {
-    std::size_t run = 0;
-    while (run < text.size() && IsPlain(text[run])) ++run;
+    const char* const end = SkipPlain(text.data(), text.data() + text.size());
+    const auto run = std::size_t(end - text.data());
     out.Put(text.substr(0, run));
     if (run == text.size()) break;
     EncodeControl(text[run], out);

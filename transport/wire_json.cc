@@ -28,12 +28,6 @@ bool HasSpecial(const char* at) {
   return (((quote - kOnes) & ~quote) | ((backslash - kOnes) & ~backslash) | control) & kHighs;
 }
 
-const char* SkipPlain(const char* at, const char* end) {
-  while (end - at >= 8 && !HasSpecial(at)) at += 8;
-  while (at != end && *at != '"' && *at != '\\' && static_cast<unsigned char>(*at) >= 0x20) ++at;
-  return at;
-}
-
 int HexValue(char c) {
   if (IsDigit(c)) return c - '0';
   if (c >= 'a' && c <= 'f') return c - 'a' + 10;
@@ -60,6 +54,12 @@ char* PutUtf8(char* out, unsigned code) {
 }
 
 }  // namespace
+
+const char* SkipPlain(const char* at, const char* end) {
+  while (end - at >= 8 && !HasSpecial(at)) at += 8;
+  while (at != end && *at != '"' && *at != '\\' && static_cast<unsigned char>(*at) >= 0x20) ++at;
+  return at;
+}
 
 JsonReader::JsonReader(std::string_view text)
     : begin_(text.data()), end_(begin_ + text.size()), at_(begin_) {

@@ -62,6 +62,10 @@ class JsonReader {
   std::optional<Error> error_;
 };
 
+// The first character in [at, end) that cannot stand in a JSON string as it is: a quote, a
+// backslash, a control character.
+const char* SkipPlain(const char* at, const char* end);
+
 // `raw`, checked before, without the white space between its tokens.
 Result<std::string_view> Compact(std::string_view raw, Arena& arena);
 

@@ -19,7 +19,14 @@ class TextWriter {
  public:
   explicit TextWriter(std::span<char> buffer) : buffer_(buffer) {}
   TextWriter& Put(std::string_view text);
-  TextWriter& Put(char c) { return Put(std::string_view(&c, 1)); }
+  TextWriter& Put(char c) {
+    if (full_ || used_ == buffer_.size()) {
+      full_ = true;
+    } else {
+      buffer_[used_++] = c;
+    }
+    return *this;
+  }
   TextWriter& PutInteger(std::int64_t value);
   // The shortest digits that read back as the same double; never an exponent-less integer that
   // would change its type: 1 is written 1.0 only when `keep_real`.
