@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+// Pulled rows and delta tokens.
+#include "hal/base/text.h"
+#include "store/sqlite_store.h"
+
+namespace holdfast::store {
+namespace {
+
+std::string TokenKey(const Table& table, std::string_view query_id) {
+  return "deltaToken|" + std::string(table.name()) + "|" + std::string(query_id);
+}
+
+bool IsTrue(const Field* field) {
+  if (field == nullptr) return false;
+  const Value& value = field->value;
+  return (value.type == ValueType::kInteger || value.type == ValueType::kBoolean) &&
+         value.integer != 0;
+}
+
+}  // namespace
+
+// A page that a power cut takes back is pulled again, as its token goes with it; so its commit need
+// not wait for the disk. A later commit with FULL syncs the whole WAL, this page included, so
+// nobody's durable commit can stand on one that is lost.
+Result<void> SqliteStore::BeginPage() {
+  HF_ASSERT(open_ == Open::kNone);
+  HF_TRY(As(Writer::kHoldfast));
+  HF_TRY(Raw("PRAGMA synchronous=NORMAL"));
+  if (auto begun = RunReady(begin_); !begun) {
+    (void)Raw("PRAGMA synchronous=FULL");
+    return begun;
+  }
+  open_ = Open::kPage;
+  return Ok();
+}
+
+void SqliteStore::AbortPage() {
+  if (open_ != Open::kPage) return;
+  Rollback();
+  (void)Raw("PRAGMA synchronous=FULL");
+}
+
+Result<void> SqliteStore::EndPage(const Table& table, std::string_view query_id,
+                                  std::string_view token) {
+  HF_ASSERT(open_ == Open::kPage);
+  Result<void> done;
+  if (!token.empty()) {
+    const std::string key = TokenKey(table, query_id);
+    done = Ready(set_config_);
+    if (done) {
+      set_config_.Bind(1, key);
+      set_config_.Bind(2, token);
+      done = RunReady(set_config_);
+    }
+  }
+  if (done) done = RunReady(commit_);
+  if (!done) {
+    AbortPage();
+    return done;
+  }
+  open_ = Open::kNone;
+  return Raw("PRAGMA synchronous=FULL");
+}
+
+Result<Applied> SqliteStore::ApplyRemote(const Table& table, RowView server_row) {
+  SqliteTable& own = Own(table);
+  HF_TRY(As(Writer::kHoldfast));
+  const std::string_view id = FindText(server_row, kId);
+  if (id.empty()) return Refuse(Code::kInvalidArgument, "a row without id", own.name());
+  if (id.size() > limits::kIdBytes) return Refuse(Code::kTooLarge, "an id is too long", id);
+  const std::string_view version = FindText(server_row, kVersion);
+  const bool deleted = IsTrue(holdfast::Find(server_row, kDeleted));
+
+  bool there = false;
+  {
+    HF_TRY(Ready(own.find));
+    const Using use(own.find);
+    own.find.Bind(1, id);
+    auto found = own.find.Step();
+    if (!found) return Explain(found.error());
+    there = *found;
+    if (there) {
+      if (own.find.Integer(2) != 0) return Applied::kSkippedPending;
+      if (!deleted && !version.empty() && own.find.Text(0) == version) return Applied::kUnchanged;
+    }
+  }
+  if (!there) {
+    HF_TRY(Ready(shadow_delete_));
+    const Using use(shadow_delete_);
+    shadow_delete_.Bind(1, own.name());
+    shadow_delete_.Bind(2, id);
+    auto pending = shadow_delete_.Step();
+    if (!pending) return Explain(pending.error());
+    if (*pending) return Applied::kSkippedPending;
+    if (deleted) return Applied::kAbsent;
+  }
+  // Whatever a shadow said of this id before, it is over.
+  HF_TRY(Ready(remove_shadow_));
+  remove_shadow_.Bind(1, own.name());
+  remove_shadow_.Bind(2, id);
+  HF_TRY(RunReady(remove_shadow_));
+  if (deleted) {
+    HF_TRY(Ready(own.remove));
+    own.remove.Bind(1, id);
+    HF_TRY(RunReady(own.remove));
+    return Applied::kDeleted;
+  }
+
+  std::uint64_t mask = 0;
+  for (const Field& field : server_row) {
+    if (IsSystemColumn(field.name)) continue;
+    const int index = IndexOf(own, field.name);
+    if (index >= 0) mask |= std::uint64_t{1} << index;
+  }
+  Statement& write =
+      own.For(there ? ColumnsStatement::Use::kRemoteUpdate : ColumnsStatement::Use::kRemoteInsert,
+              mask)
+          .statement;
+  HF_TRY(Ready(write));
+  write.Bind(1, id);
+  int next = 2;
+  HF_TRY(BindColumns(write, own, server_row, mask, next));
+  write.BindOptional(next, version);
+  write.BindOptional(next + 1, FindText(server_row, kCreatedAt));
+  write.BindOptional(next + 2, FindText(server_row, kUpdatedAt));
+  HF_TRY(RunReady(write));
+  return Applied::kStored;
+}
+
+Result<TimestampText> SqliteStore::DeltaToken(const Table& table, std::string_view query_id) {
+  const std::string key = TokenKey(table, query_id);
+  TimestampText token;
+  HF_TRY(Ready(get_config_));
+  const Using use(get_config_);
+  get_config_.Bind(1, key);
+  HF_TRY_ASSIGN(const bool found, get_config_.Step());
+  if (found) HF_TRY(token.Assign(get_config_.Text(0)));
+  return token;
+}
+
+Result<void> SqliteStore::ForgetDeltaTokens(const Table& table) {
+  const std::string from = TokenKey(table, ""),
+                    to = "deltaToken|" + std::string(table.name()) + "}";
+  HF_TRY(Ready(remove_config_));
+  remove_config_.Bind(1, from);
+  remove_config_.Bind(2, to);
+  return RunReady(remove_config_);
+}
+
+}  // namespace holdfast::store

@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: Apache-2.0
+// Operations on their way out: taking, loading, marking.
+#include <cstring>
+
+#include "store/sqlite_store.h"
+
+namespace holdfast::store {
+namespace {
+
+constexpr std::size_t kSentRecordBytes = 16;
+constexpr std::size_t kSentRecords = 8;
+
+void PutBigEndian(std::uint64_t value, char* out) {
+  for (int i = 0; i < 8; ++i) out[i] = char(value >> (56 - 8 * i) & 0xff);
+}
+
+std::uint64_t GetBigEndian(const char* bytes) {
+  std::uint64_t value = 0;
+  for (int i = 0; i < 8; ++i) value = value << 8 | static_cast<unsigned char>(bytes[i]);
+  return value;
+}
+
+// Memory for one parse: the store's own when it fits, else from SQLite's capped heap.
+class ParseRoom {
+ public:
+  ParseRoom(Arena& own, std::size_t bytes)
+      : large_(bytes > own.size_bytes() ? sqlite3_malloc64(bytes) : nullptr),
+        large_arena_({static_cast<char*>(large_), large_ != nullptr ? bytes : 0}),
+        arena_(bytes > own.size_bytes() ? large_arena_ : own) {
+    own.Reset();
+  }
+  ~ParseRoom() { sqlite3_free(large_); }
+  ParseRoom(const ParseRoom&) = delete;
+  ParseRoom& operator=(const ParseRoom&) = delete;
+  Arena& arena() { return arena_; }
+
+ private:
+  void* large_;
+  Arena large_arena_;
+  Arena& arena_;
+};
+
+Result<Value> Keep(const Value& value, Arena& arena) {
+  if (value.type != ValueType::kText && value.type != ValueType::kBlob) return value;
+  Value kept = value;
+  HF_TRY_ASSIGN(kept.text, arena.Copy(value.text));
+  return kept;
+}
+
+}  // namespace
+
+// The columns of next_operation_ and find_operation_. false: of a table that is not defined.
+Result<bool> SqliteStore::Fill(Statement& statement, Operation& out) {
+  SqliteTable* table = FindOwn(statement.Text(1));
+  if (table == nullptr) return false;
+  out = {};
+  out.sequence = statement.Integer(0);
+  out.table = table;
+  HF_TRY(out.id.Assign(statement.Text(2)));
+  out.kind = Kind(statement.Integer(3));
+  out.state = State(statement.Integer(4));
+  out.changes = statement.Integer(5);
+  HF_TRY(out.base_version.Assign(statement.Text(6)));
+  out.attempts = std::int32_t(statement.Integer(8));
+  if (statement.IsNull(7)) return true;
+
+  out.follows_own = true;
+  const std::int64_t previous = statement.Integer(7);
+  {
+    HF_TRY(Ready(operation_exists_));
+    const Using use(operation_exists_);
+    operation_exists_.Bind(1, previous);
+    HF_TRY_ASSIGN(const bool queued, operation_exists_.Step());
+    if (queued) out.previous = previous;
+  }
+  if (!out.base_version.empty() || out.kind == Kind::kInsert) return true;
+  // The version that the outcome of the earlier one has left with the row, or with its shadow.
+  HF_TRY(Ready(table->find));
+  const Using use_row(table->find);
+  table->find.Bind(1, out.id.view());
+  HF_TRY_ASSIGN(const bool row, table->find.Step());
+  if (row) {
+    HF_TRY(out.base_version.Assign(table->find.Text(0)));
+    return true;
+  }
+  HF_TRY(Ready(version_of_shadow_));
+  const Using use_shadow(version_of_shadow_);
+  version_of_shadow_.Bind(1, table->name());
+  version_of_shadow_.Bind(2, out.id.view());
+  HF_TRY_ASSIGN(const bool shadow, version_of_shadow_.Step());
+  if (shadow) HF_TRY(out.base_version.Assign(version_of_shadow_.Text(0)));
+  return true;
+}
+
+Result<bool> SqliteStore::Next(std::int64_t after_sequence, std::uint64_t tables, Operation& out) {
+  HF_TRY(Ready(next_operation_));
+  const Using use(next_operation_);
+  next_operation_.Bind(1, after_sequence);
+  for (;;) {
+    auto more = next_operation_.Step();
+    if (!more) return Explain(more.error());
+    if (!*more) return false;
+    const SqliteTable* table = FindOwn(next_operation_.Text(1));
+    if (table == nullptr || (tables >> table->number() & 1) == 0) continue;
+    return Fill(next_operation_, out);
+  }
+}
+
+Result<bool> SqliteStore::Find(std::int64_t sequence, Operation& out) {
+  HF_TRY(Ready(find_operation_));
+  const Using use(find_operation_);
+  find_operation_.Bind(1, sequence);
+  auto found = find_operation_.Step();
+  if (!found) return Explain(found.error());
+  if (!*found) return false;
+  return Fill(find_operation_, out);
+}
+
+Result<Content> SqliteStore::Load(Operation& operation, Extent extent, Arena& arena,
+                                  RowFields& room) {
+  HF_ASSERT(operation.table != nullptr);
+  SqliteTable& table = Own(*operation.table);
+  room.clear();
+  HF_TRY(Ready(table.load));
+  Statement& load = table.load;
+  const Using use(load);
+  load.Bind(1, operation.sequence);
+  auto found = load.Step();
+  if (!found) return Explain(found.error());
+  if (!*found) return Error{Code::kNotFound, Origin::kNone, 0, "the operation is gone"};
+  operation.kind = Kind(load.Integer(kLoadKind));
+  operation.state = State(load.Integer(kLoadState));
+  operation.changes = load.Integer(kLoadChanges);
+  operation.attempts = std::int32_t(load.Integer(kLoadAttempts));
+  const bool frozen = !load.IsNull(kLoadItem);
+  if (!frozen && load.Integer(kLoadFound) == 0) {
+    return Error{Code::kNotFound, Origin::kNone, 0, "the row of a queued operation is gone"};
+  }
+  if (!load.IsNull(kLoadBaseVersion)) {
+    HF_TRY(operation.base_version.Assign(load.Text(kLoadBaseVersion)));
+  } else if (operation.follows_own && !load.IsNull(kLoadVersion)) {
+    HF_TRY(operation.base_version.Assign(load.Text(kLoadVersion)));
+  }
+
+  const auto columns = table.columns();
+  ContentValues frozen_values;
+  if (frozen) {
+    HF_TRY(ParseContent(load.Text(kLoadItem), table, arena, frozen_values));
+  }
+  const std::string_view base = load.Text(kLoadBase);
+  const bool compare =
+      extent == Extent::kChanged && operation.kind == Kind::kUpdate && !load.IsNull(kLoadBase);
+  ParseRoom parse(scratch_arena_, base.size());
+  if (compare) {
+    HF_TRY(ParseContent(base, table, parse.arena(), content_));
+  }
+  // What is null in an insert, and what did not change in an update, is left out: but not when an
+  // earlier attempt, whose outcome is unknown, may have given the server another value.
+  std::uint64_t sent_before = 0;
+  const std::string_view sent = load.Text(kLoadSent);
+  for (std::size_t at = 0; at + kSentRecordBytes <= sent.size(); at += kSentRecordBytes) {
+    sent_before |= GetBigEndian(sent.data() + at);
+  }
+  Content content;
+  for (std::size_t i = 0; i < columns.size(); ++i) {
+    const std::uint64_t bit = std::uint64_t{1} << i;
+    Value value;
+    if (!frozen) {
+      value = load.At(kLoadFirst + int(i));
+    } else if ((frozen_values.present & bit) != 0) {
+      value = frozen_values.values[i];
+    }
+    if (compare && (content_.present & bit) != 0 && (sent_before & bit) == 0 &&
+        SameValue(columns[i].type, value, content_.values[i])) {
+      continue;
+    }
+    if (extent == Extent::kChanged && operation.kind == Kind::kInsert && value.is_null() &&
+        (sent_before & bit) == 0) {
+      continue;
+    }
+    if (!frozen) {
+      HF_TRY_ASSIGN(value, Keep(value, arena));
+    }
+    HF_TRY(room.Add(columns[i].name.view(), columns[i].type, value));
+    content.mask |= bit;
+  }
+  content.fields = room.view();
+  content.digest = DigestRow(table, content.fields, content.mask);
+  return content;
+}
+
+// ------------------------------------------------------------------------------------ attempted
+
+// Adds the attempt to the operation's `sent`, or takes it off, and writes the state.
+Result<void> SqliteStore::SentAfter(std::int64_t sequence, const Attempt& attempt, bool add) {
+  char records[kSentRecordBytes * (kSentRecords + 1)];
+  std::size_t size = 0;
+  {
+    HF_TRY(Ready(sent_));
+    const Using use(sent_);
+    sent_.Bind(1, sequence);
+    auto found = sent_.Step();
+    if (!found) return Explain(found.error());
+    if (!*found) return Ok();  // merged away meanwhile
+    std::string_view sent = sent_.Text(0);
+    const std::size_t most = kSentRecordBytes * kSentRecords;
+    if (sent.size() > most) sent.remove_prefix(sent.size() - most);
+    if (!sent.empty()) std::memcpy(records, sent.data(), sent.size());
+    size = sent.size();
+  }
+  char record[kSentRecordBytes];
+  PutBigEndian(attempt.mask, record);
+  PutBigEndian(attempt.digest, record + 8);
+  const bool last = size >= kSentRecordBytes &&
+                    std::memcmp(records + size - kSentRecordBytes, record, kSentRecordBytes) == 0;
+  std::string_view sent(records, size);
+  // A delete carries nothing; an insert of nulls has a digest.
+  if (add && (attempt.mask != 0 || attempt.digest != 0) && !last) {
+    std::memcpy(records + size, record, kSentRecordBytes);
+    sent = {records, size + kSentRecordBytes};
+    if (sent.size() > kSentRecordBytes * kSentRecords) sent.remove_prefix(kSentRecordBytes);
+  } else if (!add && attempt.was_pending && last) {
+    sent.remove_suffix(kSentRecordBytes);
+  }
+  Statement& write = add ? mark_ : unmark_;
+  HF_TRY(Ready(write));
+  write.Bind(1, sequence);
+  if (sent.empty()) {
+    write.BindNull(2);
+  } else {
+    write.BindBlob(2, sent);
+  }
+  if (!add) write.Bind(3, std::int64_t{attempt.was_pending});
+  return RunReady(write);
+}
+
+Result<void> SqliteStore::MarkAttempted(std::span<const Attempt> attempts) {
+  Transaction transaction(*this);
+  HF_TRY(transaction.Start(Writer::kHoldfast));
+  for (const Attempt& attempt : attempts) HF_TRY(SentAfter(attempt.sequence, attempt, true));
+  return transaction.Commit();
+}
+
+Result<void> SqliteStore::UnmarkUnsent(std::span<const Attempt> attempts) {
+  Transaction transaction(*this);
+  HF_TRY(transaction.Start(Writer::kHoldfast));
+  for (const Attempt& attempt : attempts) HF_TRY(SentAfter(attempt.sequence, attempt, false));
+  return transaction.Commit();
+}
+
+Result<bool> SqliteStore::WasSent(const Operation& operation, RowView server_row) {
+  HF_TRY(Ready(sent_));
+  const Using use(sent_);
+  sent_.Bind(1, operation.sequence);
+  auto found = sent_.Step();
+  if (!found) return Explain(found.error());
+  if (!*found) return false;
+  const std::string_view sent = sent_.Text(0);
+  for (std::size_t at = 0; at + kSentRecordBytes <= sent.size(); at += kSentRecordBytes) {
+    const std::uint64_t mask = GetBigEndian(sent.data() + at);
+    if (mask == 0) {  // an insert of nulls only: any other row of that id is not ours
+      if (DigestRow(*operation.table, server_row, ~mask) ==
+          DigestRow(*operation.table, {}, ~mask)) {
+        return true;
+      }
+    } else if (DigestRow(*operation.table, server_row, mask) ==
+               GetBigEndian(sent.data() + at + 8)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+Result<std::uint64_t> SqliteStore::CountSendable(std::uint64_t tables) {
+  HF_TRY(Ready(count_sendable_));
+  const Using use(count_sendable_);
+  std::uint64_t count = 0;
+  for (;;) {
+    auto more = count_sendable_.Step();
+    if (!more) return Explain(more.error());
+    if (!*more) return count;
+    const SqliteTable* table = FindOwn(count_sendable_.Text(0));
+    if (table != nullptr && (tables >> table->number() & 1) != 0) {
+      count += std::uint64_t(count_sendable_.Integer(1));
+    }
+  }
+}
+
+}  // namespace holdfast::store

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+// Local rows, tracked by the triggers like anybody's.
+#include <cstdio>
+
+#include "hal/base/text.h"
+#include "store/sqlite_store.h"
+
+namespace holdfast::store {
+
+// The user's columns in `row`. System columns are passed over: they belong to the server.
+Result<std::uint64_t> SqliteStore::ProgramColumns(const SqliteTable& table, RowView row) {
+  std::uint64_t mask = 0;
+  for (const Field& field : row) {
+    if (IsSystemColumn(field.name)) continue;
+    const int index = IndexOf(table, field.name);
+    if (index < 0) return Refuse(Code::kInvalidArgument, "no such column", field.name);
+    mask |= std::uint64_t{1} << index;
+  }
+  return mask;
+}
+
+Result<void> SqliteStore::BindColumns(Statement& statement, const SqliteTable& table, RowView row,
+                                      std::uint64_t mask, int& next) {
+  const auto columns = table.columns();
+  for (std::size_t i = 0; i < columns.size(); ++i) {
+    if ((mask >> i & 1) == 0) continue;
+    const Field* field = holdfast::Find(row, columns[i].name.view());
+    statement.Bind(next++, field->value);
+  }
+  return Ok();
+}
+
+// The id that the trigger would make: its operation is the next one, as nobody else can write now.
+Result<void> SqliteStore::PredictId(Id& id) {
+  if (predicted_ == 0) {
+    HF_TRY(Ready(next_sequence_));
+    const Using use(next_sequence_);
+    HF_TRY(next_sequence_.Step());
+    predicted_ = next_sequence_.Integer(0) - 1;
+  }
+  char digits[24];
+  const int size = std::snprintf(digits, sizeof digits, "-%08llx",
+                                 static_cast<unsigned long long>(predicted_ + 1));
+  HF_TRY(id.Assign(id_prefix_.view()));
+  return id.Append({digits, std::size_t(size)});
+}
+
+Result<void> SqliteStore::Insert(const Table& table, RowView row, Id& id) {
+  HF_TRY_ASSIGN(const std::uint64_t mask, ProgramColumns(Own(table), row));
+  Transaction transaction(*this);
+  HF_TRY(transaction.Start(Writer::kProgram));
+  const std::string_view given = FindText(row, kId);
+  if (given.empty()) {
+    HF_TRY(PredictId(id));
+  } else {
+    HF_TRY(id.Assign(given));
+  }
+  if (auto valid = CheckId(id.view()); !valid) {
+    return Refuse(Code::kInvalidArgument, valid.error().what, "id");
+  }
+  Statement& insert = Own(table).For(ColumnsStatement::Use::kInsert, mask).statement;
+  HF_TRY(Ready(insert));
+  insert.Bind(1, id.view());
+  int next = 2;
+  HF_TRY(BindColumns(insert, Own(table), row, mask, next));
+  const std::int64_t expected = predicted_;
+  predicted_ = 0;
+  HF_TRY(RunReady(insert));
+  if (given.empty()) predicted_ = expected + 1;
+  return transaction.Commit();
+}
+
+Result<void> SqliteStore::Put(const Table& table, RowView row, Id& id) {
+  const std::string_view given = FindText(row, kId);
+  if (given.empty()) return Insert(table, row, id);
+  HF_TRY_ASSIGN(const std::uint64_t mask, ProgramColumns(Own(table), row));
+  SqliteTable& own = Own(table);
+  Transaction transaction(*this);
+  HF_TRY(transaction.Start(Writer::kProgram));
+  predicted_ = 0;
+  HF_TRY(Ready(own.find));
+  bool there = false;
+  {
+    const Using use(own.find);
+    own.find.Bind(1, given);
+    HF_TRY_ASSIGN(there, own.find.Step());
+  }
+  if (!there) {
+    HF_TRY(Insert(table, row, id));
+    return transaction.Commit();
+  }
+  HF_TRY(id.Assign(given));
+  if (mask != 0) {
+    Statement& update = own.For(ColumnsStatement::Use::kUpdate, mask).statement;
+    HF_TRY(Ready(update));
+    update.Bind(1, given);
+    int next = 2;
+    HF_TRY(BindColumns(update, own, row, mask, next));
+    HF_TRY(RunReady(update));
+  }
+  return transaction.Commit();
+}
+
+Result<bool> SqliteStore::Delete(const Table& table, std::string_view id) {
+  Transaction transaction(*this);
+  HF_TRY(transaction.Start(Writer::kProgram));
+  predicted_ = 0;
+  Statement& remove = Own(table).remove;
+  HF_TRY(Ready(remove));
+  remove.Bind(1, id);
+  HF_TRY(RunReady(remove));
+  const bool removed = sqlite3_changes(database_) > 0;
+  HF_TRY(transaction.Commit());
+  return removed;
+}
+
+Result<void> SqliteStore::Read(const Table& table, const ReadQuery& query, RowSink& sink) {
+  const SqliteTable& own = Own(table);
+  std::string sql = "SELECT id";
+  for (const Column& column : own.columns()) sql += "," + QuoteName(column.name.view());
+  sql += ",createdAt,updatedAt,version FROM " + own.quoted_name;
+
+  scratch_arena_.Reset();
+  query::Parameters parameters;
+  query::QueryError problem;
+  char room[limits::kFilterBytes * 4];
+  TextWriter text(room);
+  const auto refuse = [&](const Error& error) {
+    why_ = std::string("column ") + std::to_string(problem.column) + ": " +
+           (problem.what != nullptr ? problem.what : "the filter cannot be used");
+    return error;
+  };
+  std::string where;
+  if (!query.id.empty()) where = "id=?";
+  if (query.filter != nullptr && query.filter->root >= 0) {
+    if (auto made =
+            query::AppendWhere(*query.filter, table, scratch_arena_, text, parameters, problem);
+        !made) {
+      return refuse(made.error());
+    }
+    HF_TRY(text.Finish());
+    where += (where.empty() ? "(" : " AND (") + std::string(text.view()) + ")";
+  }
+  if (!where.empty()) sql += " WHERE " + where;
+  if (!query.order_by.empty()) {
+    text.Rewind(0);
+    if (auto made = query::AppendOrderBy(query.order_by, table, text, problem); !made) {
+      return refuse(made.error());
+    }
+    HF_TRY(text.Finish());
+    sql += " ORDER BY " + std::string(text.view());
+  } else {
+    sql += " ORDER BY " + (own.shape.row_key.empty() ? std::string("id") : own.shape.row_key);
+  }
+  constexpr std::uint64_t kAll = INT64_MAX;
+  if (query.top < kAll || query.skip > 0) {
+    sql += " LIMIT " + std::to_string(query.top < kAll ? query.top : kAll) + " OFFSET " +
+           std::to_string(query.skip < kAll ? query.skip : kAll);
+  }
+  Statement select(std::move(sql));
+  HF_TRY(Ready(select));
+  int next = 1;
+  if (!query.id.empty()) select.Bind(next++, query.id);
+  for (std::size_t i = 0; i < parameters.count; ++i) select.Bind(next++, parameters.values[i]);
+
+  const auto columns = own.columns();
+  RowFields row;
+  for (;;) {
+    auto more = select.Step();
+    if (!more) return Explain(more.error());
+    if (!*more) return Ok();
+    row.clear();
+    HF_TRY(row.Add(kId, ColumnType::kText, select.At(0)));
+    int at = 1;
+    for (const Column& column : columns) {
+      HF_TRY(row.Add(column.name.view(), column.type, select.At(at++)));
+    }
+    for (const std::string_view name : {kCreatedAt, kUpdatedAt, kVersion}) {
+      HF_TRY(row.Add(name, ColumnType::kText, select.At(at++)));
+    }
+    HF_TRY(sink.OnRow(row.view()));
+  }
+}
+
+}  // namespace holdfast::store

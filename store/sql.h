@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+// store/sql.h - SQLite's C API as RAII, with errors as Result.
+//
+// Owner:   a Statement owns its sqlite3_stmt and must end before its connection is closed. What is
+//          bound, and what a column gives, is borrowed: until Reset(), until the next Step().
+// Threads: one.
+// Errors:  SqlError(): SQLite's extended code in `native`, the code in our terms.
+#ifndef HOLDFAST_STORE_SQL_H_
+#define HOLDFAST_STORE_SQL_H_
+
+#include <sqlite3.h>
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "hal/base/result.h"
+#include "hal/base/row.h"
+
+namespace holdfast::store {
+
+Error SqlError(int code);
+
+// Runs one or more statements without results.
+Result<void> Execute(sqlite3* database, const char* sql);
+
+class Statement {
+ public:
+  Statement() = default;
+  // The text is prepared at the first Open().
+  explicit Statement(std::string sql) : sql_(std::move(sql)) {}
+  ~Statement() { sqlite3_finalize(statement_); }
+  Statement(const Statement&) = delete;
+  Statement& operator=(const Statement&) = delete;
+
+  // Another text; forgets what was prepared.
+  void Assign(std::string sql);
+  bool assigned() const { return !sql_.empty(); }
+  Result<void> Open(sqlite3* database);
+
+  // Parameters count from 1. The first error is returned by the next Step().
+  void Bind(int index, std::int64_t value) { Note(sqlite3_bind_int64(statement_, index, value)); }
+  void Bind(int index, std::string_view text);
+  void BindBlob(int index, std::string_view bytes);
+  // Empty text as NULL.
+  void BindOptional(int index, std::string_view text);
+  void BindNull(int index) { Note(sqlite3_bind_null(statement_, index)); }
+  void Bind(int index, const Value& value);
+
+  // true: a row is there. false: the end.
+  Result<bool> Step();
+  // Steps to the end, and resets.
+  Result<void> Run();
+  void Reset();
+
+  std::int64_t Integer(int column) { return sqlite3_column_int64(statement_, column); }
+  bool IsNull(int column) { return sqlite3_column_type(statement_, column) == SQLITE_NULL; }
+  std::string_view Text(int column);  // NULL as ""
+  Value At(int column);
+  int columns() { return sqlite3_column_count(statement_); }
+
+ private:
+  void Note(int code) {
+    if (code != SQLITE_OK && bind_error_ == SQLITE_OK) bind_error_ = code;
+  }
+
+  std::string sql_;
+  sqlite3_stmt* statement_ = nullptr;
+  int bind_error_ = SQLITE_OK;
+};
+
+// Resets a statement when it goes out of scope, so that no read transaction stays open.
+class Using {
+ public:
+  explicit Using(Statement& statement) : statement_(statement) {}
+  ~Using() { statement_.Reset(); }
+  Using(const Using&) = delete;
+  Using& operator=(const Using&) = delete;
+
+ private:
+  Statement& statement_;
+};
+
+// "name" with its quotes doubled; 'text' likewise.
+std::string QuoteName(std::string_view name);
+std::string QuoteText(std::string_view text);
+
+}  // namespace holdfast::store
+
+#endif  // HOLDFAST_STORE_SQL_H_

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+// store/sqlite_store.h - the Store: one connection and the statements that are prepared on it.
+//
+// Tracking is the triggers' work, and our own writes must not be tracked: outcomes and pulled rows.
+// So the connection switches triggers off (SQLITE_DBCONFIG_ENABLE_TRIGGER) unless it writes on
+// behalf of a program: Writer::kProgram. Nobody else can see that, and no flag has to survive.
+//
+// queue.cc operations on their way, outcomes.cc what became of them, pages.cc pulls, rows.cc local
+// rows, define.cc tables.
+#ifndef HOLDFAST_STORE_SQLITE_STORE_H_
+#define HOLDFAST_STORE_SQLITE_STORE_H_
+
+#include <array>
+#include <string>
+#include <vector>
+
+#include "store/content.h"
+#include "store/sql.h"
+#include "store/sqlite_table.h"
+#include "store/store.h"
+
+namespace holdfast::store {
+
+class SqliteStore final : public Store {
+ public:
+  SqliteStore();
+  ~SqliteStore() override;
+  Result<void> Start(const Options& options, hal::Storage& storage, hal::Random& random);
+
+  Result<const Table*> DefineTable(const TableSpec& spec) override;
+  const Table* FindTable(std::string_view name) const override;
+  std::span<const Table* const> tables() const override { return views_; }
+
+  Result<void> Begin() override;
+  Result<void> Commit() override;
+  void Rollback() override;
+  Result<void> Insert(const Table& table, RowView row, Id& id) override;
+  Result<void> Put(const Table& table, RowView row, Id& id) override;
+  Result<bool> Delete(const Table& table, std::string_view id) override;
+  Result<void> Read(const Table& table, const ReadQuery& query, RowSink& sink) override;
+
+  Result<bool> Next(std::int64_t after_sequence, std::uint64_t tables, Operation& out) override;
+  Result<bool> Find(std::int64_t sequence, Operation& out) override;
+  Result<Content> Load(Operation& operation, Extent extent, Arena& arena, RowFields& room) override;
+  Result<void> MarkAttempted(std::span<const Attempt> attempts) override;
+  Result<void> UnmarkUnsent(std::span<const Attempt> attempts) override;
+  Result<bool> WasSent(const Operation& operation, RowView server_row) override;
+  Result<void> Complete(std::span<const Completion> completions) override;
+  Result<void> Rebase(std::int64_t sequence, std::string_view version, RowView server_row) override;
+  Result<void> ChangeKind(std::int64_t sequence, Kind kind, std::string_view version) override;
+  Result<void> Fail(std::int64_t sequence, const OperationError& error) override;
+  Result<void> Drop(std::int64_t sequence, std::int64_t changes) override;
+  Result<void> Errors(Arena& arena, ErrorSink& sink) override;
+  Result<std::uint64_t> CountSendable(std::uint64_t tables) override;
+  Result<QueueStats> Stats() override;
+
+  Result<void> BeginPage() override;
+  Result<Applied> ApplyRemote(const Table& table, RowView server_row) override;
+  Result<void> EndPage(const Table& table, std::string_view query_id,
+                       std::string_view token) override;
+  void AbortPage() override;
+  Result<TimestampText> DeltaToken(const Table& table, std::string_view query_id) override;
+  Result<void> ForgetDeltaTokens(const Table& table) override;
+
+  Result<void> SetFact(std::string_view key, std::string_view value) override;
+  Result<bool> Fact(std::string_view key, FixedString<512>& value) override;
+  std::string_view installation_id() const override { return installation_.view(); }
+
+  Result<void> Checkpoint() override;
+  std::string_view why() const override { return why_; }
+
+ private:
+  // Whose writes the next statements are.
+  enum class Writer : std::uint8_t { kHoldfast, kProgram };
+  enum class Open : std::uint8_t { kNone, kProgram, kPage, kOwn };
+
+  // A transaction of our own that rolls back unless it was committed. Inside a program's Begin()
+  // and Commit(), it is a part of that one.
+  class Transaction {
+   public:
+    explicit Transaction(SqliteStore& store) : store_(store) {}
+    ~Transaction();
+    Result<void> Start(Writer writer);
+    Result<void> Commit();
+
+   private:
+    SqliteStore& store_;
+    bool started_ = false;
+  };
+
+  SqliteTable& Own(const Table& table) const;
+  SqliteTable* FindOwn(std::string_view name) const;
+  Result<void> As(Writer writer);
+  Result<void> Raw(const char* sql);
+  // Keeps SQLite's words for why().
+  Error Explain(Error error);
+  Error Refuse(Code code, const char* what, std::string_view name);
+  Result<void> Ready(Statement& statement);
+  Result<void> RunReady(Statement& statement);
+
+  // define.cc
+  struct PhysicalTable;
+  Result<void> Inspect(std::string_view name, PhysicalTable& out);
+  Result<void> CreateTable(const TableSpec& spec);
+  Result<void> AddColumns(const TableSpec& spec, const PhysicalTable& physical);
+  Result<void> SettleTypes(const TableSpec& spec, std::vector<Column>& columns,
+                           PhysicalTable& physical);
+  Result<void> MakeTriggers(const TriggerTable& shape);
+  Result<void> QueueExistingRows(const TriggerTable& shape);
+
+  // rows.cc
+  Result<std::uint64_t> ProgramColumns(const SqliteTable& table, RowView row);
+  Result<void> BindColumns(Statement& statement, const SqliteTable& table, RowView row,
+                           std::uint64_t mask, int& next);
+  Result<void> PredictId(Id& id);
+
+  // queue.cc
+  Result<bool> Fill(Statement& statement, Operation& out);
+  Result<void> CompleteOne(const Completion& completion, std::int64_t& highest);
+  Result<void> HandOver(const Completion& completion, SqliteTable& table);
+  Result<void> WriteServerRow(SqliteTable& table, const Completion& completion);
+  Result<void> RemoveOperation(std::int64_t sequence);
+  Result<void> KeepSequence(std::int64_t removed);
+  Result<void> DropError(std::int64_t sequence);
+  Result<void> SentAfter(std::int64_t sequence, const Attempt& attempt, bool add);
+
+  sqlite3* database_ = nullptr;
+  hal::Storage* storage_ = nullptr;
+  std::string path_;
+  Writer writer_ = Writer::kProgram;
+  Open open_ = Open::kNone;
+  std::vector<std::unique_ptr<SqliteTable>> tables_;
+  std::vector<const Table*> views_;
+  Id installation_, id_prefix_;
+  std::string why_;
+  std::int64_t predicted_ = 0;  // the last sequence, while only our own inserts can have moved it
+
+  std::unique_ptr<char[]> scratch_;  // filters, and the content of one operation
+  Arena scratch_arena_;
+  ContentValues content_;
+  RowFields row_;
+
+  // Statements, by what they do.
+  Statement begin_, commit_, rollback_;
+  Statement next_operation_, find_operation_, operation_exists_, op_changes_, remove_unchanged_,
+      remove_operation_, keep_sequence_, next_sequence_;
+  Statement version_of_shadow_, shadow_delete_, remove_shadow_, remove_shadow_of_, shadow_version_;
+  Statement mark_, unmark_, sent_, rebase_, hand_over_, moved_, change_kind_, fail_state_, fail_,
+      drop_error_, any_error_, errors_, count_sendable_;
+  Statement get_config_, set_config_, remove_config_;
+};
+
+}  // namespace holdfast::store
+
+#endif  // HOLDFAST_STORE_SQLITE_STORE_H_

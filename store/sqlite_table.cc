@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "store/sqlite_table.h"
+
+#include "hal/base/text.h"
+#include "store/content.h"
+
+namespace holdfast::store {
+
+std::optional<query::ColumnInfo> SqliteTable::Lookup(std::string_view column) const {
+  const int index = IndexOf(*this, column);
+  if (index >= 0) return query::ColumnInfo{columns_[std::size_t(index)].type, 3};
+  if (EqualsIgnoreCase(column, kCreatedAt) || EqualsIgnoreCase(column, kUpdatedAt)) {
+    return query::ColumnInfo{ColumnType::kDatetime, 3};
+  }
+  if (EqualsIgnoreCase(column, kDeleted)) return query::ColumnInfo{ColumnType::kBoolean, 3};
+  if (IsSystemColumn(column)) return query::ColumnInfo{ColumnType::kText, 3};
+  return std::nullopt;
+}
+
+void SqliteTable::SetColumns(std::vector<Column> columns) {
+  columns_ = std::move(columns);
+  quoted_name = QuoteName(shape.name);
+  for (ColumnsStatement& cached : cache_) cached.use = ColumnsStatement::Use::kNone;
+
+  std::string all;
+  for (const Column& column : columns_) all += "," + QuoteName(column.name.view());
+  const std::string text = QuoteText(shape.name);
+  std::string qualified;
+  for (const Column& column : columns_) qualified += ",r." + QuoteName(column.name.view());
+  load.Assign(
+      "SELECT o.kind,o.state,o.changes,o.baseVersion,o.base,o.item,o.previous,o.attempts,"
+      "r.id IS NOT NULL,r.version,o.sent" +
+      qualified + " FROM __operations o LEFT JOIN " + quoted_name +
+      " r ON r.id=o.itemId WHERE o.sequence=?1");
+  find.Assign(
+      "SELECT version,__op,__op IS NOT NULL AND EXISTS(SELECT 1 FROM __operations WHERE "
+      "sequence=r.__op AND itemId=r.id AND tableName=" +
+      text + ") FROM " + quoted_name + " r WHERE id=?1");
+  columns_of.Assign("SELECT id" + all + " FROM " + quoted_name + " WHERE id=?1");
+  complete.Assign("UPDATE " + quoted_name +
+                  " SET version=?2,createdAt=ifnull(?3,createdAt),updatedAt=ifnull(?4,updatedAt),"
+                  "__op=CASE WHEN __op=?5 THEN NULL ELSE __op END WHERE id=?1");
+  take_off.Assign("UPDATE " + quoted_name + " SET __op=NULL WHERE id=?1 AND __op=?2");
+  remove.Assign("DELETE FROM " + quoted_name + " WHERE id=?1");
+}
+
+ColumnsStatement& SqliteTable::For(ColumnsStatement::Use use, std::uint64_t mask) {
+  using Use = ColumnsStatement::Use;
+  ColumnsStatement* oldest = &cache_[0];
+  for (ColumnsStatement& cached : cache_) {
+    if (cached.use == use && cached.mask == mask) {
+      cached.last_used = ++uses_;
+      return cached;
+    }
+    if (cached.last_used < oldest->last_used || cached.use == Use::kNone) oldest = &cached;
+  }
+  std::string names, parameters, sets;
+  int next = 2;
+  for (std::size_t i = 0; i < columns_.size(); ++i) {
+    if ((mask >> i & 1) == 0) continue;
+    const std::string name = QuoteName(columns_[i].name.view());
+    const std::string parameter = "?" + std::to_string(next++);
+    names += "," + name;
+    parameters += "," + parameter;
+    sets += (sets.empty() ? "" : ",") + name + "=" + parameter;
+  }
+  const std::string version = "?" + std::to_string(next), created = "?" + std::to_string(next + 1),
+                    updated = "?" + std::to_string(next + 2);
+  std::string sql;
+  switch (use) {
+    case Use::kNone: break;
+    case Use::kInsert:
+      sql = "INSERT INTO " + quoted_name + "(id" + names + ") VALUES(?1" + parameters + ")";
+      break;
+    case Use::kUpdate:
+    case Use::kComplete: sql = "UPDATE " + quoted_name + " SET " + sets + " WHERE id=?1"; break;
+    case Use::kRemoteInsert:
+      sql = "INSERT INTO " + quoted_name + "(id" + names +
+            ",version,createdAt,updatedAt) VALUES(?1" + parameters + "," + version + "," + created +
+            "," + updated + ")";
+      break;
+    case Use::kRemoteUpdate:
+      sql = "UPDATE " + quoted_name + " SET " + sets + (sets.empty() ? "" : ",") +
+            "version=" + version + ",createdAt=ifnull(" + created +
+            ",createdAt),updatedAt=ifnull(" + updated + ",updatedAt) WHERE id=?1";
+      break;
+  }
+  oldest->statement.Assign(std::move(sql));
+  oldest->use = use;
+  oldest->mask = mask;
+  oldest->last_used = ++uses_;
+  return *oldest;
+}
+
+}  // namespace holdfast::store
