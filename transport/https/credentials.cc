@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "transport/https/credentials.h"
+
+#include <fcntl.h>
+#include <mbedtls/ctr_drbg.h>
+#include <mbedtls/entropy.h>
+#include <mbedtls/platform_util.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "transport/https/civil_date.h"
+
+namespace holdfast::transport::https {
+namespace {
+
+// A file in memory for as long as it takes to parse it; wiped, for it may be a key.
+class FileText {
+ public:
+  FileText() = default;
+  FileText(const FileText&) = delete;
+  FileText& operator=(const FileText&) = delete;
+  ~FileText() {
+    if (bytes_) mbedtls_platform_zeroize(bytes_.get(), size_ + 1);
+  }
+
+  struct Words {
+    const char* unreadable;
+    const char* too_large;
+    const char* exposed;  // nullptr: anybody may read it
+  };
+  Result<void> Read(const char* path, std::size_t limit, const Words& words) {
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return Error{Code::kInvalidArgument, Origin::kErrno, errno, words.unreadable};
+    const Result<void> result = ReadFrom(fd, limit, words);
+    close(fd);
+    return result;
+  }
+
+  // With the NUL that Mbed TLS wants after PEM and refuses after DER.
+  const unsigned char* data() const { return reinterpret_cast<unsigned char*>(bytes_.get()); }
+  std::size_t parse_size() const {
+    return view().find("-----BEGIN ") == std::string_view::npos ? size_ : size_ + 1;
+  }
+  std::string_view view() const { return {bytes_.get(), size_}; }
+
+ private:
+  Result<void> ReadFrom(int fd, std::size_t limit, const Words& words) {
+    struct stat facts = {};
+    if (fstat(fd, &facts) != 0) {
+      return Error{Code::kInvalidArgument, Origin::kErrno, errno, words.unreadable};
+    }
+    if (!S_ISREG(facts.st_mode)) {
+      return Error{Code::kInvalidArgument, Origin::kErrno, EISDIR, words.unreadable};
+    }
+    if (words.exposed != nullptr && (facts.st_mode & 077) != 0) {
+      return Error{Code::kInvalidArgument, Origin::kErrno, EPERM, words.exposed};
+    }
+    if (facts.st_size < 0 || std::uint64_t(facts.st_size) > limit) {
+      return Error{Code::kInvalidArgument, Origin::kErrno, EFBIG, words.too_large};
+    }
+    const std::size_t room = std::size_t(facts.st_size);
+    bytes_.reset(new char[room + 1]);
+    while (size_ < room) {
+      const ssize_t got = read(fd, bytes_.get() + size_, room - size_);
+      if (got < 0 && errno == EINTR) continue;
+      if (got < 0) return Error{Code::kInvalidArgument, Origin::kErrno, errno, words.unreadable};
+      if (got == 0) break;
+      size_ += std::size_t(got);
+    }
+    bytes_[size_] = '\0';
+    return Ok();
+  }
+
+  std::unique_ptr<char[]> bytes_;
+  std::size_t size_ = 0;
+};
+
+Error Refused(int mbedtls_code, const char* what) {
+  return {Code::kInvalidArgument, Origin::kTls, mbedtls_code, what};
+}
+
+// Randomness for the blinding of key operations at load time.
+class Random {
+ public:
+  Random() {
+    mbedtls_entropy_init(&entropy_);
+    mbedtls_ctr_drbg_init(&drbg_);
+    status_ = mbedtls_ctr_drbg_seed(&drbg_, mbedtls_entropy_func, &entropy_, nullptr, 0);
+  }
+  Random(const Random&) = delete;
+  Random& operator=(const Random&) = delete;
+  ~Random() {
+    mbedtls_ctr_drbg_free(&drbg_);
+    mbedtls_entropy_free(&entropy_);
+  }
+  int status() const { return status_; }
+  mbedtls_ctr_drbg_context* context() { return &drbg_; }
+
+ private:
+  mbedtls_entropy_context entropy_;
+  mbedtls_ctr_drbg_context drbg_;
+  int status_ = 0;
+};
+
+// Authenticated encryption with forward secrecy, and nothing else.
+const int kSuites[] = {
+    MBEDTLS_TLS1_3_AES_128_GCM_SHA256,
+    MBEDTLS_TLS1_3_CHACHA20_POLY1305_SHA256,
+    MBEDTLS_TLS1_3_AES_256_GCM_SHA384,
+    MBEDTLS_TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+    MBEDTLS_TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+    MBEDTLS_TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+    MBEDTLS_TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+    MBEDTLS_TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+    MBEDTLS_TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+    0,
+};
+
+}  // namespace
+
+Credentials::Credentials() {
+  mbedtls_x509_crt_init(&ca_);
+  mbedtls_x509_crt_init(&own_);
+  mbedtls_pk_init(&key_);
+}
+
+Credentials::~Credentials() {
+  mbedtls_pk_free(&key_);  // wipes
+  mbedtls_x509_crt_free(&own_);
+  mbedtls_x509_crt_free(&ca_);
+  mbedtls_platform_zeroize(&token_, sizeof token_);
+}
+
+Result<std::unique_ptr<Credentials>> Credentials::Load(const CredentialFiles& files) {
+  std::unique_ptr<Credentials> result(new Credentials());
+  if (!files.ca.empty()) HF_TRY(result->LoadCa(files.ca.c_str()));
+  if (files.cert.empty() != files.key.empty()) {
+    return Error{Code::kInvalidArgument, Origin::kNone, 0,
+                 "a client certificate needs its key file, and a key file its certificate"};
+  }
+  if (!files.cert.empty()) HF_TRY(result->LoadOwn(files.cert.c_str(), files.key.c_str()));
+  if (!files.token.empty()) HF_TRY(result->LoadToken(files.token.c_str()));
+  return result;
+}
+
+Result<void> Credentials::LoadCa(const char* path) {
+  FileText file;
+  HF_TRY(file.Read(path, kCaFileBytes,
+                   {"the CA file cannot be read", "the CA file is too large", nullptr}));
+  const int code = mbedtls_x509_crt_parse(&ca_, file.data(), file.parse_size());
+  // A positive code counts certificates it could not read: a bundle may hold kinds we do not know.
+  if (code < 0 || ca_.version == 0) return Refused(code, "the CA file holds no certificate");
+  return Ok();
+}
+
+Result<void> Credentials::LoadOwn(const char* cert_path, const char* key_path) {
+  FileText cert, key;
+  HF_TRY(cert.Read(cert_path, kOwnFileBytes,
+                   {"the client certificate file cannot be read",
+                    "the client certificate file is too large", nullptr}));
+  HF_TRY(key.Read(key_path, kOwnFileBytes,
+                  {"the private key file cannot be read", "the private key file is too large",
+                   "others may read the private key file; make it yours alone: chmod 600"}));
+  int code = mbedtls_x509_crt_parse(&own_, cert.data(), cert.parse_size());
+  if (code != 0) return Refused(code, "the client certificate file holds no valid certificate");
+  Random random;
+  if (random.status() != 0) return Refused(random.status(), "no random numbers");
+  code = mbedtls_pk_parse_key(&key_, key.data(), key.parse_size(), nullptr, 0,
+                              mbedtls_ctr_drbg_random, random.context());
+  if (code != 0) return Refused(code, "the private key file holds no usable key (no passphrase?)");
+  code = mbedtls_pk_check_pair(&own_.pk, &key_, mbedtls_ctr_drbg_random, random.context());
+  if (code != 0) return Refused(code, "client certificate and private key do not belong together");
+  has_certificate_ = true;
+  return Ok();
+}
+
+Result<void> Credentials::LoadToken(const char* path) {
+  FileText file;
+  HF_TRY(file.Read(path, kTokenBytes + 16,
+                   {"the token file cannot be read", "the token file is too large", nullptr}));
+  std::string_view text = file.view();
+  constexpr std::string_view kBlanks = " \t\r\n";
+  while (!text.empty() && kBlanks.find(text.front()) != kBlanks.npos) text.remove_prefix(1);
+  while (!text.empty() && kBlanks.find(text.back()) != kBlanks.npos) text.remove_suffix(1);
+  for (const char c : text) {
+    if (c <= 0x20 || c >= 0x7f) {
+      return Error{Code::kInvalidArgument, Origin::kNone, 0,
+                   "the token file holds bytes that no token has"};
+    }
+  }
+  if (text.empty() || !token_.Assign(text)) {
+    return Error{Code::kInvalidArgument, Origin::kNone, 0, "the token file holds no token"};
+  }
+  return Ok();
+}
+
+void Credentials::Configure(mbedtls_ssl_config& config, Verify verify, void* context) {
+  mbedtls_ssl_conf_ca_chain(&config, &ca_, nullptr);
+  if (has_certificate_) mbedtls_ssl_conf_own_cert(&config, &own_, &key_);
+  mbedtls_ssl_conf_authmode(&config, MBEDTLS_SSL_VERIFY_REQUIRED);
+  mbedtls_ssl_conf_verify(&config, verify, context);
+  mbedtls_ssl_conf_cert_profile(&config, &mbedtls_x509_crt_profile_default);
+  mbedtls_ssl_conf_ciphersuites(&config, kSuites);
+  mbedtls_ssl_conf_min_tls_version(&config, MBEDTLS_SSL_VERSION_TLS1_2);
+#if defined(MBEDTLS_SSL_SESSION_TICKETS)
+  mbedtls_ssl_conf_session_tickets(&config, MBEDTLS_SSL_SESSION_TICKETS_ENABLED);
+#endif
+}
+
+bool Credentials::OwnCertificateExpired() const {
+  return has_certificate_ && (mbedtls_x509_time_is_past(&own_.valid_to) != 0 ||
+                              mbedtls_x509_time_is_future(&own_.valid_from) != 0);
+}
+
+std::int64_t Credentials::OwnCertificateEnd() const {
+  const mbedtls_x509_time& end = own_.valid_to;
+  if (!has_certificate_) return 0;
+  return UnixSeconds({end.year, end.mon, end.day, end.hour, end.min, end.sec});
+}
+
+}  // namespace holdfast::transport::https

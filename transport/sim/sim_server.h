@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+// transport/sim/sim_server.h - a model of a server of the table protocol, in memory.
+//
+// Purpose: what the engine is tested and simulated against: small enough to be seen to be right,
+//          and a judge too, for it counts what was applied. Three kinds of server, with the habits
+//          that tell them apart.
+// Owner:   the test; rows belong to the server.
+// Threads: one.
+// Sim:     deterministic: the same requests on the same clock give the same bytes.
+#ifndef HOLDFAST_TRANSPORT_SIM_SIM_SERVER_H_
+#define HOLDFAST_TRANSPORT_SIM_SIM_SERVER_H_
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "hal/base/arena.h"
+#include "hal/base/row.h"
+#include "hal/base/timestamp.h"
+#include "hal/clock.h"
+#include "transport/transport.h"
+
+namespace holdfast::transport {
+
+// Habits of servers in the field (transport/README.md).
+enum class SimFlavour : std::uint8_t {
+  kHoldfast,  // ours: 2.0, true rows in refusals, next links
+  kNode,      // azure-mobile-apps: 2.0, echoes the request in a 409, no usable next link
+  kToolkit,   // 3.0: PUT but no PATCH, {"items":..,"nextLink":..}, 410 for what was deleted
+};
+
+// A value that owns its text.
+struct SimValue {
+  ValueType type = ValueType::kNull;
+  std::int64_t integer = 0;
+  double real = 0;
+  std::string text;
+
+  static SimValue From(const Value& value);
+  Value view() const;
+};
+
+struct SimRow {
+  std::string id;
+  std::vector<std::pair<std::string, SimValue>> columns;  // without the system columns
+  std::uint64_t version = 0;
+  Ticks created_at = 0, updated_at = 0;
+  bool deleted = false;
+  std::uint64_t inserts = 0;  // how often this id came to life by an insert
+
+  const SimValue* Find(std::string_view name) const;
+  void Set(std::string_view name, SimValue value);
+};
+
+struct SimAnswer {
+  int status = 200;
+  bool is_json = true;
+  std::string body;
+  std::string version;       // as an ETag would carry it
+  std::string continuation;  // as a Link header would carry it
+  hal::Duration retry_after{-1};
+};
+
+class SimServer {
+ public:
+  struct Options {
+    SimFlavour flavour = SimFlavour::kHoldfast;
+    std::uint32_t page_rows = 50;  // when the request does not say
+    std::uint32_t top_rows = 1000;
+    bool soft_delete = true;
+    int date_decimals = 3;  // what it prints; it stores 7
+  };
+  SimServer(const hal::Clock& clock, const Options& options);
+
+  // Applies a request whole, and answers it.
+  SimAnswer Handle(const Request& request);
+
+  // Somebody else's writes. A row is given as JSON with its id in it.
+  void Put(std::string_view table, std::string_view json);
+  void Delete(std::string_view table, std::string_view id);
+
+  using Table = std::map<std::string, SimRow, std::less<>>;
+  const Table& table(std::string_view name) const;
+  const SimRow* Find(std::string_view table, std::string_view id) const;
+  std::string Json(const SimRow& row) const;
+  const Options& options() const { return options_; }
+  std::uint64_t writes() const { return writes_; }  // that changed a row
+
+ private:
+  SimAnswer List(const Request& request);
+  SimAnswer Lookup(const Request& request);
+  SimAnswer Insert(const Request& request);
+  SimAnswer Update(const Request& request);
+  SimAnswer Remove(const Request& request);
+  SimAnswer Undelete(const Request& request);
+
+  SimAnswer RowAnswer(int status, const SimRow& row) const;
+  SimAnswer Missing(bool was_deleted) const;
+  std::optional<SimAnswer> Stale(const Request& request, const SimRow& row) const;
+  bool Decode(std::string_view json, RowFields& fields);
+  SimRow& Touch(SimRow& row);
+  SimRow& Store(std::string_view table, std::string_view id, const RowFields& fields);
+  std::string NewId();
+
+  const hal::Clock& clock_;
+  Options options_;
+  std::map<std::string, Table, std::less<>> tables_;
+  std::map<std::string, Request, std::less<>> pages_;  // next links that are out there
+  std::vector<std::unique_ptr<std::string>> page_texts_;
+  Ticks last_change_ = 0;
+  std::uint64_t versions_ = 0, ids_ = 0, writes_ = 0;
+  std::unique_ptr<char[]> arena_bytes_;
+  Arena arena_;
+};
+
+}  // namespace holdfast::transport
+
+#endif  // HOLDFAST_TRANSPORT_SIM_SIM_SERVER_H_
