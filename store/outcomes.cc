@@ -80,7 +80,8 @@ Result<void> SqliteStore::CompleteOne(const Completion& completion, std::int64_t
 }
 
 // The row was deleted, or deleted and inserted again, while its write was on its way: the operation
-// that stands for it now gets the version that the server gave.
+// that stands for it now gets the version that the server gave. One that follows an earlier one
+// reads it from the row or the shadow when its turn comes.
 Result<void> SqliteStore::HandOver(const Completion& completion, SqliteTable& table) {
   if (completion.version.empty()) return Ok();
   std::int64_t heir = 0;

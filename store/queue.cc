@@ -248,27 +248,28 @@ Result<void> SqliteStore::UnmarkUnsent(std::span<const Attempt> attempts) {
   return transaction.Commit();
 }
 
-Result<bool> SqliteStore::WasSent(const Operation& operation, RowView server_row) {
+Result<Store::Sent> SqliteStore::WasSent(const Operation& operation, RowView server_row) {
   HF_TRY(Ready(sent_));
   const Using use(sent_);
   sent_.Bind(1, operation.sequence);
   auto found = sent_.Step();
   if (!found) return Explain(found.error());
-  if (!*found) return false;
+  if (!*found) return Sent::kNever;
   const std::string_view sent = sent_.Text(0);
+  Sent best = Sent::kNever;
   for (std::size_t at = 0; at + kSentRecordBytes <= sent.size(); at += kSentRecordBytes) {
-    const std::uint64_t mask = GetBigEndian(sent.data() + at);
+    std::uint64_t mask = GetBigEndian(sent.data() + at);
+    std::uint64_t digest = GetBigEndian(sent.data() + at + 8);
+    const bool raised = mask == kRaised;
     if (mask == 0) {  // an insert of nulls only: any other row of that id is not ours
-      if (DigestRow(*operation.table, server_row, ~mask) ==
-          DigestRow(*operation.table, {}, ~mask)) {
-        return true;
-      }
-    } else if (DigestRow(*operation.table, server_row, mask) ==
-               GetBigEndian(sent.data() + at + 8)) {
-      return true;
+      mask = ~mask;
+      digest = DigestRow(*operation.table, {}, mask);
     }
+    if (DigestRow(*operation.table, server_row, mask) != digest) continue;
+    if (raised) return Sent::kRaised;
+    best = Sent::kWritten;
   }
-  return false;
+  return best;
 }
 
 Result<std::uint64_t> SqliteStore::CountSendable(std::uint64_t tables) {

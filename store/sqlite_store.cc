@@ -71,11 +71,11 @@ SqliteStore::SqliteStore()
       sent_("SELECT sent FROM __operations WHERE sequence=?1"),
       rebase_(
           "UPDATE __operations SET kind=CASE kind WHEN 0 THEN 1 ELSE kind END,baseVersion=?2,"
-          "base=CASE kind WHEN 2 THEN base ELSE ?3 END,state=CASE state WHEN 2 THEN 0 ELSE state "
-          "END WHERE sequence=?1"),
+          "base=CASE kind WHEN 2 THEN base ELSE ?3 END,sent=CASE state WHEN 2 THEN NULL ELSE sent "
+          "END,state=CASE state WHEN 2 THEN 0 ELSE state END WHERE sequence=?1"),
       hand_over_(
-          "UPDATE __operations SET baseVersion=?2,base=NULL,kind=CASE kind WHEN 0 THEN 1 ELSE "
-          "kind END WHERE sequence=?1"),
+          "UPDATE __operations SET baseVersion=CASE WHEN previous IS NULL OR baseVersion IS NOT NULL "
+          "THEN ?2 END,base=NULL,kind=CASE kind WHEN 0 THEN 1 ELSE kind END WHERE sequence=?1"),
       moved_(
           "UPDATE __operations SET kind=1,state=0,baseVersion=?2,base=?3,sent=NULL WHERE "
           "sequence=?1"),
@@ -163,7 +163,8 @@ SqliteStore::Transaction::~Transaction() {
 
 Result<void> SqliteStore::Transaction::Start(Writer writer) {
   HF_TRY(store_.As(writer));
-  if (store_.open_ != Open::kNone) return Ok();
+  // Within a transaction of the caller, or of a function that is built on this one.
+  if (store_.open_ != Open::kNone || sqlite3_get_autocommit(store_.database_) == 0) return Ok();
   store_.predicted_ = 0;
   HF_TRY(store_.RunReady(store_.begin_));
   started_ = true;

@@ -44,7 +44,7 @@ class SqliteStore final : public Store {
   Result<Content> Load(Operation& operation, Extent extent, Arena& arena, RowFields& room) override;
   Result<void> MarkAttempted(std::span<const Attempt> attempts) override;
   Result<void> UnmarkUnsent(std::span<const Attempt> attempts) override;
-  Result<bool> WasSent(const Operation& operation, RowView server_row) override;
+  Result<Sent> WasSent(const Operation& operation, RowView server_row) override;
   Result<void> Complete(std::span<const Completion> completions) override;
   Result<void> Rebase(std::int64_t sequence, std::string_view version, RowView server_row) override;
   Result<void> ChangeKind(std::int64_t sequence, Kind kind, std::string_view version) override;

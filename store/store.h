@@ -228,8 +228,11 @@ class Store {
   // These were marked and then not sent after all (the link went away first).
   virtual Result<void> UnmarkUnsent(std::span<const Attempt> attempts) = 0;
   // Whether `server_row` carries what some attempt of this operation sent: then the server has
-  // applied our own write, and its answer was lost.
-  virtual Result<bool> WasSent(const Operation& operation, RowView server_row) = 0;
+  // applied our own write, and its answer was lost. An attempt whose mask is kRaised is no write:
+  // it notes the content of a tombstone that is about to be raised.
+  static constexpr std::uint64_t kRaised = ~std::uint64_t{0};
+  enum class Sent : std::uint8_t { kNever, kWritten, kRaised };
+  virtual Result<Sent> WasSent(const Operation& operation, RowView server_row) = 0;
   // Outcomes, all in one transaction. An operation whose `changes` moved meanwhile stays queued as
   // an update on the new version; a row deleted meanwhile hands the version to its delete.
   virtual Result<void> Complete(std::span<const Completion> completions) = 0;

@@ -15,7 +15,10 @@ namespace {
 
 const std::string kNext = HOLDFAST_NEXT_SEQUENCE;
 const std::string kNow = "CAST(strftime('%s','now') AS INTEGER)";
-const std::string kPendingAgain = "changes=changes+1,state=CASE state WHEN 2 THEN 0 ELSE state END";
+// An edit makes a failed operation sendable. Its last attempt was refused; if it was not the only
+// one, the server may have taken an earlier one, so it is not `pending` as one that never left.
+const std::string kEdited =
+    "changes=changes+1,state=CASE state WHEN 2 THEN attempts>1 ELSE state END";
 
 // Joins by a balanced tree of parentheses: the parser's depth is limited (100 in our build).
 std::string Join(const std::vector<std::string>& parts, std::size_t begin, std::size_t end,
@@ -173,8 +176,8 @@ class Generator {
       body += "UPDATE __shadows SET op=last_insert_rowid() WHERE changes()>0 AND " +
               ShadowKey("NEW") + ";";
     }
-    body += "UPDATE __operations SET " + kPendingAgain + " WHERE " +
-            OperationIs(replaced_op, "NEW") + ";";
+    body +=
+        "UPDATE __operations SET " + kEdited + " WHERE " + OperationIs(replaced_op, "NEW") + ";";
     body += DropErrors(replaced_op, "NEW");
     // The replaced row has none: the new one is an update of it.
     body += Queue("NEW.id,1,0,1,0," + kNow + ",s.version,s.content,NULL,NULL,NULL,NULL",
@@ -189,7 +192,8 @@ class Generator {
             " AND content IS NOT NULL);";
     // The delete of this id never left: it becomes a write of the whole row.
     body += Queue(
-        "NEW.id,CASE WHEN d.replaced IS 0 THEN 0 ELSE 1 END,CASE WHEN d.replaced IS 0 THEN "
+        "NEW.id,CASE WHEN d.replaced IS 0 THEN 0 ELSE 1 END,CASE WHEN d.replaced IS 0 OR d.sent IS "
+        "NOT NULL THEN "
         "1 ELSE 0 END,d.changes+1,d.attempts," +
             kNow +
             ",CASE WHEN d.replaced IS 0 THEN NULL ELSE d.baseVersion END,NULL,NULL,"
@@ -271,8 +275,7 @@ class Generator {
                     "WHERE changes()>0");
       body += TakeQueued("NEW", "");
     }
-    body +=
-        "UPDATE __operations SET " + kPendingAgain + " WHERE " + operation + " AND item IS NULL;";
+    body += "UPDATE __operations SET " + kEdited + " WHERE " + operation + " AND item IS NULL;";
     body += DropErrors(
         "OLD.__op", "OLD",
         " AND EXISTS(SELECT 1 FROM __operations WHERE " + operation + " AND item IS NULL)");

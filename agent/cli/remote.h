@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+// agent/cli/remote.h - the server's table, row by row, without the local one.
+//
+// Purpose: `get`, `put` and `delete` with --remote: the same words for both tables. Nothing here
+//          touches the store, and nothing is queued: what fails has not happened.
+// Owner:   borrows the transport and the generator of ids.
+// Threads: one; waits for the network in Pump(), a signal ends the wait.
+// Errors:  those of the transport, and what a refusal means: kNotFound, kConflict, kRefused,
+//          kUnauthorized, kThrottled, kServerError, kBadAnswer. words() has the server's own.
+#ifndef HOLDFAST_AGENT_CLI_REMOTE_H_
+#define HOLDFAST_AGENT_CLI_REMOTE_H_
+
+#include <cstdint>
+#include <memory>
+#include <string_view>
+
+#include "agent/sync/answer.h"
+#include "hal/random.h"
+#include "store/store.h"
+#include "transport/transport.h"
+
+namespace holdfast::agent {
+
+struct RemoteQuery {
+  std::string_view filter, order_by;
+  std::uint64_t top = UINT64_MAX, skip = 0;
+  std::uint32_t page_rows = limits::kPageRows;
+};
+
+class Remote {
+ public:
+  Remote(transport::Transport& transport, hal::Random& random, hal::Duration timeout);
+
+  Result<void> Lookup(std::string_view table, std::string_view id, RowSink& sink);
+  // Page after page until `top` or the end. Rows reach the sink while they arrive.
+  Result<void> List(std::string_view table, const RemoteQuery& query, RowSink& sink);
+  // Changes the row, or inserts it when there is none; only on `version`, when it is given. A row
+  // without an id gets one.
+  Result<void> Put(std::string_view table, RowView row, std::string_view version, store::Id& id);
+  Result<void> Delete(std::string_view table, std::string_view id);
+
+  std::string_view words() const { return words_; }
+
+ private:
+  class Page;
+
+  Result<void> Exchange(transport::Request& request);
+  Result<void> Write(transport::Method method, std::string_view table, std::string_view id,
+                     std::string_view version, Verdict& verdict);
+  Result<void> Refusal(const Error& error);
+  Result<void> MakeId(store::Id& id);
+
+  transport::Transport& transport_;
+  hal::Random& random_;
+  hal::Duration timeout_;
+  Answer answer_;
+  std::unique_ptr<char[]> body_;
+  std::string_view body_text_;
+  char words_room_[512];
+  std::string_view words_;
+};
+
+}  // namespace holdfast::agent
+
+#endif  // HOLDFAST_AGENT_CLI_REMOTE_H_

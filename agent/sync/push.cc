@@ -1,0 +1,470 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/sync/push.h"
+
+#include <cstdio>
+
+#include "hal/base/log.h"
+
+namespace holdfast::agent {
+namespace {
+
+using store::Extent;
+using store::Kind;
+using store::State;
+using transport::Method;
+
+// One row, and the arena's share for its fields.
+constexpr std::size_t kContentBytes = limits::kRowBytes + (64 << 10);
+// JSON escapes and base64 make a row longer than it is.
+constexpr std::size_t kBodyBytes = 2 * limits::kRowBytes;
+// The same row again on a new base, within one push: more than this is somebody else's fast hand.
+constexpr int kTriesMax = 4;
+
+}  // namespace
+
+Push::Push(store::Store& store, transport::Transport& transport, hal::Clock& clock,
+           const PushOptions& options)
+    : store_(store),
+      transport_(transport),
+      clock_(clock),
+      options_(options),
+      content_bytes_(new char[kContentBytes]),
+      body_bytes_(new char[kBodyBytes]),
+      content_arena_({content_bytes_.get(), kContentBytes}) {
+  if (options_.window_rows == 0) options_.window_rows = 1;
+  if (options_.window_rows > window_.size()) options_.window_rows = window_.size();
+}
+
+bool Push::Step(hal::Duration wait) {
+  if (phase_ == Phase::kDone) return true;
+  if (cancelled_) {
+    transport_.Cancel();
+    Finish(Error{Code::kCancelled, Origin::kNone, 0, "stopped on request"});
+    return true;
+  }
+  Result<void> step;
+  switch (phase_) {
+    case Phase::kTake: step = Take(); break;
+    case Phase::kSend: step = SendNext(); break;
+    case Phase::kAnswer:
+    case Phase::kLookup:
+    case Phase::kTombstone:
+      transport_.Pump(wait);
+      if (!answer_.done()) return false;
+      step = phase_ == Phase::kAnswer   ? OnAnswer()
+             : phase_ == Phase::kLookup ? OnLookup()
+                                        : OnTombstone();
+      break;
+    case Phase::kDone: break;
+  }
+  if (!step) Finish(step);
+  return phase_ == Phase::kDone;
+}
+
+// Collects the next window of operations and makes it durably `attempted`, in one commit: a commit
+// per operation would cost two syncs a row.
+Result<void> Push::Take() {
+  HF_TRY(WriteBack());
+  window_count_ = window_next_ = 0;
+  while (window_count_ < options_.window_rows) {
+    store::Operation operation;
+    HF_TRY_ASSIGN(const bool found, store_.Next(cursor_, options_.tables, operation));
+    if (!found) break;
+    // An operation that stands on an earlier one of this very window has to wait for its outcome.
+    if (operation.previous != 0 && window_count_ > 0 && operation.previous >= window_[0].sequence) {
+      break;
+    }
+    cursor_ = operation.sequence;
+    HF_TRY_ASSIGN(const bool admitted, Admit(operation));
+    if (admitted) ++window_count_;
+  }
+  if (window_count_ > 0) {
+    HF_TRY(store_.MarkAttempted({window_.data(), window_count_}));
+    phase_ = Phase::kSend;
+    return Ok();
+  }
+  if (edited_meanwhile_ && --passes_left_ > 0) {
+    edited_meanwhile_ = false;
+    cursor_ = 0;
+    return Ok();
+  }
+  Finish(Ok());
+  return Ok();
+}
+
+// Whether the operation can be sent now; fills the window's next place.
+Result<bool> Push::Admit(store::Operation& operation) {
+  if (operation.state == State::kFailed) return false;  // waits for somebody: see __errors
+  if (operation.previous != 0) {
+    ++result_.blocked;
+    return false;
+  }
+  store::Store::Attempt& attempt = window_[window_count_];
+  attempt = {operation.sequence, operation.changes, 0, 0, operation.state == State::kPending};
+  if (operation.kind == Kind::kDelete) return true;
+
+  content_arena_.Reset();
+  auto content = store_.Load(operation, Extent::kChanged, content_arena_, content_fields_);
+  if (!content && content.error().code == Code::kNotFound) {
+    const std::string_view table = operation.table->name();
+    Log(LogLevel::kWarning, "push: %.*s/%s is gone although its operation waits; nothing to send",
+        int(table.size()), table.data(), operation.id.c_str());
+    HF_TRY(store_.Drop(operation.sequence, operation.changes));
+    return false;
+  }
+  if (!content) return content.error();
+  // Edited back to what the server has: nothing to say, unless an earlier attempt said otherwise.
+  if (operation.kind == Kind::kUpdate && content->mask == 0 && operation.state == State::kPending) {
+    HF_TRY(store_.Drop(operation.sequence, operation.changes));
+    return false;
+  }
+  attempt.changes = operation.changes;
+  attempt.mask = content->mask;
+  attempt.digest = content->digest;
+  return true;
+}
+
+Result<void> Push::SendNext() {
+  if (WriteBackDue()) HF_TRY(WriteBack());
+  if (window_next_ == window_count_) {
+    phase_ = Phase::kTake;
+    return Ok();
+  }
+  current_ = {};
+  return Prepare();
+}
+
+// Loads the operation as it is now. It may have changed since the window was marked: what leaves
+// must be what was marked, so that a lost answer can be recognised.
+Result<void> Push::Prepare() {
+  HF_TRY_ASSIGN(const bool there, store_.Find(window_[window_next_].sequence, current_.operation));
+  if (!there) {
+    NextOperation();  // merged away: an insert that was deleted again, a delete at a later place
+    return Ok();
+  }
+  store::Operation& operation = current_.operation;
+  current_.content = {};
+  if (operation.kind == Kind::kDelete) {
+    current_.method = Method::kDelete;
+    return BeginWrite();
+  }
+  content_arena_.Reset();
+  const bool replace = operation.kind == Kind::kUpdate && TakesReplace();
+  Extent extent = replace ? Extent::kWhole : Extent::kChanged;
+  auto content = store_.Load(operation, extent, content_arena_, content_fields_);
+  if (content && operation.kind == Kind::kUpdate && content->mask == 0) {
+    // Nothing differs, but an earlier attempt may have changed the server's row: say all of it.
+    content_arena_.Reset();
+    content = store_.Load(operation, Extent::kWhole, content_arena_, content_fields_);
+  }
+  if (!content) return content.error();
+  current_.content = *content;
+  current_.method = operation.kind == Kind::kInsert ? Method::kInsert
+                    : replace                       ? Method::kReplace
+                                                    : Method::kUpdate;
+  HF_TRY(Remark());
+  return BeginWrite();
+}
+
+Result<void> Push::Remark() {
+  store::Store::Attempt& attempt = window_[window_next_];
+  const store::Content& content = current_.content;
+  if (attempt.mask == content.mask && attempt.digest == content.digest) {
+    attempt.changes = current_.operation.changes;
+    return Ok();
+  }
+  attempt.changes = current_.operation.changes;
+  attempt.mask = content.mask;
+  attempt.digest = content.digest;
+  return store_.MarkAttempted({&attempt, 1});
+}
+
+Result<void> Push::BeginWrite() {
+  const store::Operation& operation = current_.operation;
+  if (auto valid = CheckId(operation.id.view()); !valid) return Park(valid.error());
+
+  TextWriter body({body_bytes_.get(), kBodyBytes});
+  if (operation.kind != Kind::kDelete) {
+    RowFields row;
+    HF_TRY(row.Add(kId, ColumnType::kText, Value::Text(operation.id.view())));
+    for (const Field& field : current_.content.fields) {
+      HF_TRY(row.Add(field.name, field.type, field.value));
+    }
+    if (auto encoded = wire::EncodeRow(row.view(), body); !encoded) return Park(encoded.error());
+  }
+  transport::Request request;
+  request.method = current_.method;
+  request.table = operation.table->name();
+  request.id = operation.id.view();
+  if (operation.kind != Kind::kInsert) request.if_match = operation.base_version.view();
+  request.body = body.view();
+  ++current_.tries;
+  if (auto begun = Send(request, Phase::kAnswer); !begun) return Park(begun.error());
+  return Ok();
+}
+
+Result<void> Push::Send(const transport::Request& request, Phase next) {
+  transport::Request timed = request;
+  timed.timeout = options_.timeout;
+  answer_.Reset();
+  HF_TRY(transport_.Begin(timed, answer_));
+  phase_ = next;
+  return Ok();
+}
+
+Result<void> Push::BeginLookup() {
+  transport::Request request;
+  request.method = Method::kLookup;
+  request.table = current_.operation.table->name();
+  request.id = current_.operation.id.view();
+  return Send(request, Phase::kLookup);
+}
+
+// Some servers show a deleted row in a list only. Ids have no quotes that would need doubling.
+Result<void> Push::BeginTombstone() {
+  char filter[limits::kIdBytes + 16];
+  TextWriter text(filter);
+  text.Put("id eq '");
+  for (const char c : current_.operation.id.view())
+    text.Put(c == '\'' ? "''" : std::string_view(&c, 1));
+  text.Put('\'');
+  transport::Request request;
+  request.method = Method::kList;
+  request.table = current_.operation.table->name();
+  HF_TRY_ASSIGN(request.list.filter, text.Finish());
+  request.list.top = 1;
+  request.list.include_deleted = true;
+  return Send(request, Phase::kTombstone);
+}
+
+Result<void> Push::BeginUndelete() {
+  current_.method = Method::kUndelete;
+  transport::Request request;
+  request.method = Method::kUndelete;
+  request.table = current_.operation.table->name();
+  request.id = current_.operation.id.view();
+  return Send(request, Phase::kAnswer);
+}
+
+// Servers of 3.0 replace rows; some of them cannot merge.
+bool Push::TakesReplace() const {
+  const transport::Capabilities& server = transport_.capabilities();
+  return server.protocol == transport::Capabilities::Protocol::k30 && !server.holdfast;
+}
+
+// A merge was refused, and with that answer the transport has learned that the server speaks 3.0.
+bool Push::IsReplaceOnly() const {
+  return answer_.status() == transport::Status::kMethodNotAllowed &&
+         current_.method == Method::kUpdate && TakesReplace();
+}
+
+Result<void> Push::OnAnswer() {
+  const Judgement judgement = JudgeWrite(current_.method, current_.operation.id.view(), answer_);
+  switch (judgement.verdict) {
+    case Verdict::kDone:
+      if (current_.method == Method::kUndelete) {
+        // The row lives again, with its old content: ours follows as an update.
+        HF_TRY(store_.ChangeKind(current_.operation.sequence, Kind::kUpdate, judgement.version));
+        return SendAgain();
+      }
+      return OnDone(judgement, false);
+    case Verdict::kLookUp: return BeginLookup();
+    case Verdict::kExists: return OnServerRow(judgement.row, judgement.version);
+    case Verdict::kGone: return BeginLookup();
+    case Verdict::kRefused:
+      if (current_.method == Method::kUndelete) return Conflict({}, {});
+      return IsReplaceOnly() ? SendAgain() : Park(judgement.error);
+    case Verdict::kStop: result_.retry_after = answer_.retry_after(); return judgement.error;
+  }
+  return Ok();
+}
+
+Result<void> Push::OnLookup() {
+  const Judgement judgement = JudgeLookup(current_.operation.id.view(), answer_);
+  switch (judgement.verdict) {
+    case Verdict::kDone: return OnServerRow(judgement.row, judgement.version);
+    case Verdict::kGone:
+      if (current_.operation.kind == Kind::kDelete) return OnMissing();
+      return BeginTombstone();
+    case Verdict::kStop: result_.retry_after = answer_.retry_after(); return judgement.error;
+    default: return Park(judgement.error);
+  }
+}
+
+Result<void> Push::OnTombstone() {
+  const Judgement judgement = JudgeTombstone(current_.operation.id.view(), answer_);
+  switch (judgement.verdict) {
+    case Verdict::kDone: return OnServerRow(judgement.row, judgement.version);
+    case Verdict::kGone:
+    case Verdict::kRefused: return OnMissing();
+    default: result_.retry_after = answer_.retry_after(); return judgement.error;
+  }
+}
+
+bool Push::SameAsSent(RowView server_row) const {
+  return store::DigestRow(*current_.operation.table, server_row, current_.content.mask) ==
+         current_.content.digest;
+}
+
+// The server has what was sent. Outcomes are gathered and stored together; one whose row the server
+// changed on the way needs that row, so it is stored at once.
+Result<void> Push::OnDone(const Judgement& judgement, bool recognised) {
+  const store::Operation& operation = current_.operation;
+  store::Completion& completion = completions_[completion_count_];
+  completion = {};
+  completion.table = operation.table;
+  completion.sequence = operation.sequence;
+  completion.changes = window_[window_next_].changes;
+  completion.id = operation.id;
+  HF_TRY(completion.version.Assign(judgement.version));
+  HF_TRY(completion.created_at.Assign(FindText(judgement.row, kCreatedAt)));
+  HF_TRY(completion.updated_at.Assign(FindText(judgement.row, kUpdatedAt)));
+  if (completion_count_++ == 0) first_completion_ = clock_.Now();
+  ++result_.pushed;
+  if (recognised) ++result_.recognised;
+  if (operation.kind != Kind::kDelete && !judgement.row.empty() && !SameAsSent(judgement.row)) {
+    completion.row = judgement.row;
+    HF_TRY(WriteBack());
+  } else if (completion_count_ == options_.window_rows) {
+    HF_TRY(WriteBack());
+  }
+  NextOperation();
+  return Ok();
+}
+
+// The server's true row is at hand: is it our own write, or somebody else's?
+Result<void> Push::OnServerRow(RowView row, std::string_view version) {
+  const store::Operation& operation = current_.operation;
+  const Field* deleted = Find(row, kDeleted);
+  const bool is_deleted =
+      deleted != nullptr && !deleted->value.is_null() && deleted->value.integer != 0;
+  if (operation.kind == Kind::kDelete && is_deleted) {
+    return OnDone({Verdict::kDone, {}, {}, version}, true);
+  }
+  HF_TRY_ASSIGN(const store::Store::Sent sent, store_.WasSent(operation, row));
+  if (operation.kind == Kind::kInsert && is_deleted) {
+    // An old tombstone of this id, unless it holds what an earlier push may have written: then
+    // somebody deleted our row before its answer came, and only a person can tell what is wanted.
+    const bool first_time = window_[window_next_].was_pending || operation.follows_own;
+    if (first_time || sent != store::Store::Sent::kWritten) return RaiseTombstone(row);
+    return Conflict(row, version);
+  }
+  if (operation.kind != Kind::kDelete && SameAsSent(row)) {
+    return OnDone({Verdict::kDone, {}, row, version}, true);
+  }
+  if (sent == store::Store::Sent::kNever || is_deleted) return Conflict(row, version);
+  // An earlier attempt arrived, and the row was edited since: send the rest on top of it.
+  HF_TRY(store_.Rebase(operation.sequence, version, row));
+  return SendAgain();
+}
+
+// The server shows no row of this id.
+Result<void> Push::OnMissing() {
+  switch (current_.operation.kind) {
+    case Kind::kDelete: return OnDone({Verdict::kDone, {}, {}, {}}, true);
+    // It refused the insert all the same: a tombstone that it does not show.
+    case Kind::kInsert: return RaiseTombstone({});
+    case Kind::kUpdate: break;
+  }
+  return Conflict({}, {});
+}
+
+// The id was deleted on the server, and somebody here wants it again: the row is raised, and what
+// it holds now follows as an update. Its old content is noted as sent, so that a raised row whose
+// answer was lost is known for our doing.
+Result<void> Push::RaiseTombstone(RowView tombstone) {
+  if (current_.method == Method::kUndelete) return Conflict({}, {});
+  const store::Operation& operation = current_.operation;
+  if (!tombstone.empty()) {
+    store::Store::Attempt raised;
+    raised.sequence = operation.sequence;
+    raised.changes = operation.changes;
+    raised.mask = store::Store::kRaised;
+    raised.digest = store::DigestRow(*operation.table, tombstone, raised.mask);
+    HF_TRY(store_.MarkAttempted({&raised, 1}));
+  }
+  return BeginUndelete();
+}
+
+Result<void> Push::Conflict(RowView row, std::string_view version) {
+  HF_TRY(WriteBack());
+  TextWriter words({body_bytes_.get(), kBodyBytes});
+  if (!row.empty()) HF_TRY(wire::EncodeRow(row, words));
+  store::OperationError error;
+  error.kind = store::ErrorKind::kConflict;
+  error.http_status = answer_.native_status();
+  error.server_words = words.view();
+  error.server_version = version;
+  HF_TRY(store_.Fail(current_.operation.sequence, error));
+  ++result_.conflicts;
+  NextOperation();
+  return Ok();
+}
+
+Result<void> Push::Park(const Error& error) {
+  HF_TRY(WriteBack());
+  char words[limits::kServerWordsBytes];
+  store::OperationError record;
+  record.kind = store::ErrorKind::kParked;
+  if (error.origin == Origin::kHttp) {
+    record.http_status = error.native;
+    record.server_words = answer_.Words(words);
+  } else {
+    record.server_words = Describe(error, words, sizeof words);
+  }
+  HF_TRY(store_.Fail(current_.operation.sequence, record));
+  ++result_.parked;
+  NextOperation();
+  return Ok();
+}
+
+Result<void> Push::SendAgain() {
+  HF_TRY(WriteBack());
+  if (current_.tries >= kTriesMax) {
+    // Left as attempted: the next push begins where this one gave up.
+    edited_meanwhile_ = true;
+    NextOperation();
+    return Ok();
+  }
+  return Prepare();
+}
+
+bool Push::WriteBackDue() const {
+  return completion_count_ > 0 && clock_.Now() - first_completion_ >= options_.write_back_interval;
+}
+
+Result<void> Push::WriteBack() {
+  if (completion_count_ == 0) return Ok();
+  const std::span<const store::Completion> batch{completions_.data(), completion_count_};
+  completion_count_ = 0;
+  HF_TRY(store_.Complete(batch));
+  for (const store::Completion& completion : batch) {
+    store::Operation still;
+    HF_TRY_ASSIGN(const bool queued, store_.Find(completion.sequence, still));
+    edited_meanwhile_ = edited_meanwhile_ || queued;
+  }
+  return Ok();
+}
+
+void Push::NextOperation() {
+  ++window_next_;
+  current_ = {};
+  phase_ = Phase::kSend;
+}
+
+// Ends the push: what was acknowledged is stored, what was marked but never sent is pending again.
+void Push::Finish(Result<void> outcome) {
+  const bool in_flight =
+      phase_ == Phase::kAnswer || phase_ == Phase::kLookup || phase_ == Phase::kTombstone;
+  const std::size_t unsent = window_next_ + (in_flight ? 1 : 0);
+  if (auto written = WriteBack(); !written && outcome.ok()) outcome = written;
+  if (unsent < window_count_) {
+    auto unmarked = store_.UnmarkUnsent({window_.data() + unsent, window_count_ - unsent});
+    if (!unmarked && outcome.ok()) outcome = unmarked;
+  }
+  result_.outcome = std::move(outcome);
+  window_count_ = window_next_ = 0;
+  phase_ = Phase::kDone;
+}
+
+}  // namespace holdfast::agent

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+// agent/sync/push.h - sends the operations queue to the server, in order, each once in effect.
+//
+// Purpose: one push from beginning to end, in bounded steps. For each operation: durably
+//          `attempted` before its first byte leaves; one request; the outcome stored in the
+//          transaction that removes the operation. An answer that was lost is recognised by
+//          comparing the server's row with the digests of what was sent. A row that the server
+//          refuses never stops the others; the link or the server stop the push, never the
+//          recording.
+// Owner:   borrows store, transport and clock; make a new Push for every push.
+// Threads: one.
+// Errors:  as data, in PushResult: why the push ended early, and what became of each row.
+#ifndef HOLDFAST_AGENT_SYNC_PUSH_H_
+#define HOLDFAST_AGENT_SYNC_PUSH_H_
+
+#include <array>
+#include <cstdint>
+#include <memory>
+
+#include "agent/sync/answer.h"
+#include "hal/clock.h"
+#include "store/store.h"
+#include "transport/transport.h"
+
+namespace holdfast::agent {
+
+struct PushOptions {
+  std::uint64_t tables = ~std::uint64_t{0};  // bit n: Store::tables()[n]
+  std::size_t window_rows = limits::kPushWindowRows;
+  hal::Duration write_back_interval = hal::Duration::Milliseconds(200);
+  hal::Duration timeout = hal::Duration::Seconds(60);
+};
+
+struct PushResult {
+  Result<void> outcome;           // ok: every sendable operation was dealt with
+  hal::Duration retry_after{-1};  // the server's wish, when it said so
+  std::uint64_t pushed = 0;       // operations that left the queue with the server's consent
+  std::uint64_t recognised = 0;   // of these: the server had them already, its answer was lost
+  std::uint64_t conflicts = 0, parked = 0;
+  std::uint64_t blocked = 0;  // wait for an earlier operation of the same row
+};
+
+class Push {
+ public:
+  Push(store::Store& store, transport::Transport& transport, hal::Clock& clock,
+       const PushOptions& options);
+
+  // Does one bounded piece of work, waiting at most `wait` for the network. true: the push is over.
+  bool Step(hal::Duration wait);
+
+  // Ends the push at the next Step: what was sent is waited for no longer, what was acknowledged is
+  // written back.
+  void Cancel() { cancelled_ = true; }
+
+  const PushResult& result() const { return result_; }
+
+ private:
+  enum class Phase : std::uint8_t { kTake, kSend, kAnswer, kLookup, kTombstone, kDone };
+
+  // The operation that is being sent.
+  struct Current {
+    store::Operation operation;
+    store::Content content;
+    transport::Method method = transport::Method::kInsert;
+    int tries = 0;
+  };
+
+  Result<void> Take();
+  Result<bool> Admit(store::Operation& operation);
+  Result<void> SendNext();
+  Result<void> Prepare();
+  Result<void> Remark();
+  Result<void> Send(const transport::Request& request, Phase next);
+  Result<void> BeginWrite();
+  Result<void> BeginLookup();
+  Result<void> BeginTombstone();
+  Result<void> BeginUndelete();
+  Result<void> OnAnswer();
+  Result<void> OnLookup();
+  Result<void> OnTombstone();
+  Result<void> OnDone(const Judgement& judgement, bool recognised);
+  Result<void> OnServerRow(RowView row, std::string_view version);
+  Result<void> OnMissing();
+  Result<void> RaiseTombstone(RowView tombstone);
+  Result<void> Conflict(RowView row, std::string_view version);
+  Result<void> Park(const Error& error);
+  Result<void> SendAgain();
+  Result<void> WriteBack();
+  bool WriteBackDue() const;
+  void NextOperation();
+  void Finish(Result<void> outcome);
+  bool SameAsSent(RowView server_row) const;
+  bool TakesReplace() const;
+  bool IsReplaceOnly() const;
+
+  store::Store& store_;
+  transport::Transport& transport_;
+  hal::Clock& clock_;
+  PushOptions options_;
+  PushResult result_;
+  Phase phase_ = Phase::kTake;
+  bool cancelled_ = false;
+
+  std::int64_t cursor_ = 0;  // the last sequence that was looked at in this pass
+  int passes_left_ = 3;      // for rows that were edited while they were sent
+  bool edited_meanwhile_ = false;
+
+  std::array<store::Store::Attempt, limits::kPushWindowRows> window_;
+  std::size_t window_count_ = 0, window_next_ = 0;
+  std::array<store::Completion, limits::kPushWindowRows> completions_;
+  std::size_t completion_count_ = 0;
+  hal::Instant first_completion_;
+
+  Current current_;
+  Answer answer_;
+  std::unique_ptr<char[]> content_bytes_, body_bytes_;
+  Arena content_arena_;
+  RowFields content_fields_;
+};
+
+}  // namespace holdfast::agent
+
+#endif  // HOLDFAST_AGENT_SYNC_PUSH_H_

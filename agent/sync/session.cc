@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/sync/session.h"
+
+#include <cinttypes>
+#include <cstdio>
+#include <cstdlib>
+
+#include "hal/base/log.h"
+
+namespace holdfast::agent {
+
+Session::Session(store::Store& store, transport::Transport& transport, hal::Clock& clock,
+                 hal::Link& link, const SessionOptions& options)
+    : store_(store), transport_(transport), clock_(clock), link_(link), options_(options) {}
+
+bool Session::Step(hal::Duration wait) {
+  switch (phase_) {
+    case Phase::kStart:
+      if (auto started = Start(); !started) Finish(started);
+      break;
+    case Phase::kPush:
+      if (push_->Step(wait)) EndPush();
+      break;
+    case Phase::kPull:
+      if (pull_->Step(wait)) EndPull();
+      break;
+    case Phase::kDone: break;
+  }
+  return phase_ == Phase::kDone;
+}
+
+void Session::Cancel() {
+  if (push_) push_->Cancel();
+  if (pull_) pull_->Cancel();
+}
+
+Result<void> Session::Start() {
+  started_ = clock_.Now();
+  traffic_before_ = transport_.traffic();
+  if (link_.Status().state == hal::LinkState::kDown) {
+    return Error{Code::kOffline, Origin::kNone, 0, "no network: no interface is up"};
+  }
+  FixedString<512> fact;
+  HF_TRY_ASSIGN(const bool told, store_.Fact(kFactRetryAfter, fact));
+  if (told) {
+    std::uint64_t boot = 0;
+    std::int64_t until = 0;
+    const bool valid = std::sscanf(fact.c_str(), "%" SCNu64 " %" SCNd64, &boot, &until) == 2;
+    const hal::Duration left{until - clock_.Now().ns_since_boot};
+    if (valid && boot == clock_.BootId() && left.ns > 0) {
+      result_.retry_after = left;
+      return Error{Code::kThrottled, Origin::kNone, 0, "the server asked to come back later"};
+    }
+  }
+  if (options_.push) {
+    push_ = std::make_unique<Push>(store_, transport_, clock_, options_.push_options);
+    phase_ = Phase::kPush;
+  } else {
+    NextPull();
+  }
+  return Ok();
+}
+
+void Session::EndPush() {
+  result_.push = push_->result();
+  if (!result_.push.outcome) {
+    result_.retry_after = result_.push.retry_after;
+    Finish(result_.push.outcome);
+    return;
+  }
+  push_.reset();
+  NextPull();
+}
+
+void Session::NextPull() {
+  const auto tables = store_.tables();
+  for (; next_table_ < int(tables.size()); ++next_table_) {
+    if ((options_.pull_tables >> next_table_ & 1) == 0) continue;
+    pull_ = std::make_unique<Pull>(store_, transport_, *tables[std::size_t(next_table_)],
+                                   options_.pull_options);
+    phase_ = Phase::kPull;
+    return;
+  }
+  Finish(Ok());
+}
+
+void Session::EndPull() {
+  const PullResult& pulled = pull_->result();
+  result_.pulls[std::size_t(next_table_)] = pulled;
+  result_.pulled_tables |= std::uint64_t{1} << next_table_;
+  if (!pulled.outcome) {
+    result_.retry_after = pulled.retry_after;
+    Finish(pulled.outcome);
+    return;
+  }
+  pull_.reset();
+  ++next_table_;
+  NextPull();
+}
+
+void Session::Finish(Result<void> outcome) {
+  result_.outcome = std::move(outcome);
+  result_.elapsed = clock_.Now() - started_;
+  const transport::Traffic& now = transport_.traffic();
+  result_.traffic.requests = now.requests - traffic_before_.requests;
+  result_.traffic.bytes_sent = now.bytes_sent - traffic_before_.bytes_sent;
+  result_.traffic.bytes_received = now.bytes_received - traffic_before_.bytes_received;
+  result_.traffic.connections = now.connections - traffic_before_.connections;
+  auto left = store_.CountSendable(~std::uint64_t{0});
+  if (left) result_.remaining = *left;
+  if (auto facts = LeaveFacts(); !facts && result_.outcome.ok()) result_.outcome = facts;
+  phase_ = Phase::kDone;
+}
+
+Result<void> Session::LeaveFacts() {
+  char text[480];
+  const hal::WallTime wall = clock_.Wall();
+  const std::int64_t now_ms = wall.quality == hal::WallQuality::kUnset ? 0 : wall.unix_ms;
+  if (result_.outcome.ok()) {
+    std::snprintf(text, sizeof text, "%" PRId64, now_ms);
+    HF_TRY(store_.SetFact(kFactLastSuccess, text));
+    HF_TRY(store_.SetFact(kFactServer, transport_.capabilities().server.view()));
+    return store_.SetFact(kFactRetryAfter, "");
+  }
+  const Error& error = result_.outcome.error();
+  char words[256];
+  Describe(error, words, sizeof words);
+  const std::string_view disposition = DispositionName(Classify(error));
+  std::snprintf(text, sizeof text, "%" PRId64 " %.*s %s", now_ms, int(disposition.size()),
+                disposition.data(), words);
+  HF_TRY(store_.SetFact(kFactLastError, text));
+  if (result_.retry_after.ns <= 0 || error.origin == Origin::kNone) return Ok();
+  std::snprintf(text, sizeof text, "%" PRIu64 " %" PRId64, clock_.BootId(),
+                (clock_.Now() + result_.retry_after).ns_since_boot);
+  return store_.SetFact(kFactRetryAfter, text);
+}
+
+}  // namespace holdfast::agent
