@@ -74,7 +74,8 @@ SqliteStore::SqliteStore()
           "base=CASE kind WHEN 2 THEN base ELSE ?3 END,sent=CASE state WHEN 2 THEN NULL ELSE sent "
           "END,state=CASE state WHEN 2 THEN 0 ELSE state END WHERE sequence=?1"),
       hand_over_(
-          "UPDATE __operations SET baseVersion=CASE WHEN previous IS NULL OR baseVersion IS NOT NULL "
+          "UPDATE __operations SET baseVersion=CASE WHEN previous IS NULL OR baseVersion IS NOT "
+          "NULL "
           "THEN ?2 END,base=NULL,kind=CASE kind WHEN 0 THEN 1 ELSE kind END WHERE sequence=?1"),
       moved_(
           "UPDATE __operations SET kind=1,state=0,baseVersion=?2,base=?3,sent=NULL WHERE "

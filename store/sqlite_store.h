@@ -50,6 +50,7 @@ class SqliteStore final : public Store {
   Result<void> ChangeKind(std::int64_t sequence, Kind kind, std::string_view version) override;
   Result<void> Fail(std::int64_t sequence, const OperationError& error) override;
   Result<void> Drop(std::int64_t sequence, std::int64_t changes) override;
+  Result<void> Resolve(std::int64_t sequence, Copy keep, RowView server_row) override;
   Result<void> Errors(Arena& arena, ErrorSink& sink) override;
   Result<std::uint64_t> CountSendable(std::uint64_t tables) override;
   Result<QueueStats> Stats() override;
@@ -116,6 +117,8 @@ class SqliteStore final : public Store {
 
   // queue.cc
   Result<bool> Fill(Statement& statement, Operation& out);
+  Result<void> KeepLocal(const Operation& operation, RowView server_row);
+  Result<void> KeepServer(const Operation& operation, RowView server_row);
   Result<void> CompleteOne(const Completion& completion, std::int64_t& highest);
   Result<void> HandOver(const Completion& completion, SqliteTable& table);
   Result<void> WriteServerRow(SqliteTable& table, const Completion& completion);

@@ -245,6 +245,12 @@ class Store {
   virtual Result<void> Fail(std::int64_t sequence, const OperationError& error) = 0;
   // The operation leaves without being sent: it changes nothing (edited back, or its row is gone).
   virtual Result<void> Drop(std::int64_t sequence, std::int64_t changes) = 0;
+  // Settles the error of an operation, in one transaction. kLocal: it is sent again, on the version
+  // that the server holds (`server_row` empty: on what it stood on before; deleted there: as an
+  // insert). kServer: the server's row is stored (empty or deleted: the local one is removed) and
+  // the operation leaves. kNotFound: no such operation.
+  enum class Copy : std::uint8_t { kLocal, kServer };
+  virtual Result<void> Resolve(std::int64_t sequence, Copy keep, RowView server_row) = 0;
   virtual Result<void> Errors(Arena& arena, ErrorSink& sink) = 0;
   // Operations of these tables that a push could send now (failed ones wait for somebody).
   virtual Result<std::uint64_t> CountSendable(std::uint64_t tables) = 0;

@@ -58,6 +58,13 @@ constexpr Option kPullOptions[] = {
     kJson,
 };
 constexpr Option kStatusOptions[] = {kJson};
+constexpr Option kConflictsOptions[] = {kJson};
+constexpr Option kResolveOptions[] = {
+    {.name = "--keep",
+     .value = "COPY",
+     .help = "\"local\" (sent again on the server's version) or \"server\"",
+     .kind = Kind::kText},
+};
 constexpr Option kKeysOptions[] = {kJson};
 constexpr Option kVersionOptions[] = {kJson};
 
@@ -82,6 +89,11 @@ constexpr std::string_view kPullDetails =
     "Pushes first, then brings what changed on the server into all tables or those named.\n"
     "Rows that wait to be pushed are left alone.\n";
 constexpr std::string_view kStatusDetails = "Asks this device only, never the server.\n";
+constexpr std::string_view kConflictsDetails =
+    "Each with its number, the copy here and the server's. Exit code 4 when something waits.\n";
+constexpr std::string_view kResolveDetails =
+    "ID is the number that 'conflicts' shows, or the id of the row. A refused row is sent\n"
+    "again with --keep local; so is one that is changed.\n";
 constexpr std::string_view kCheckDetails =
     "Prints all problems as FILE:LINE: KEY: PROBLEM, with the code that the start uses.\n";
 constexpr std::string_view kCompletionDetails = "Use it with: source <(holdfast completion bash)\n";
@@ -102,6 +114,9 @@ constexpr Command kCommands[] = {
      kPullDetails, RunPull},
     {"status", "", 0, 0, kStatusOptions, "how things stand, on one screen", kStatusDetails,
      RunStatus},
+    {"conflicts", "", 0, 0, kConflictsOptions, "list rows that wait for a decision",
+     kConflictsDetails, RunConflicts},
+    {"resolve", "ID", 1, 1, kResolveOptions, "settle one of them", kResolveDetails, RunResolve},
     {"config check", "", 0, 0, {}, "check the configuration", kCheckDetails, RunConfigCheck},
     {"config print", "", 0, 0, {}, "print all values in effect", {}, RunConfigPrint},
     {"config keys",

@@ -27,6 +27,8 @@ Exit RunDelete(Context& context, const Arguments& arguments);
 Exit RunPush(Context& context, const Arguments& arguments);
 Exit RunPull(Context& context, const Arguments& arguments);
 Exit RunStatus(Context& context, const Arguments& arguments);
+Exit RunConflicts(Context& context, const Arguments& arguments);
+Exit RunResolve(Context& context, const Arguments& arguments);
 Exit RunConfigCheck(Context& context, const Arguments& arguments);
 Exit RunConfigPrint(Context& context, const Arguments& arguments);
 Exit RunConfigKeys(Context& context, const Arguments& arguments);

@@ -337,6 +337,47 @@ TEST(Engine, AConflictKeepsBothCopiesAndBlocksNobody) {
   }
 }
 
+// Each way out of each kind of conflict ends with both sides equal.
+TEST(Engine, AConflictThatIsResolvedEitherWayEndsEqual) {
+  for (const bool deleted_there : {false, true}) {
+    for (const bool deleted_here : {false, true}) {
+      for (const auto keep : {store::Store::Copy::kLocal, store::Store::Copy::kServer}) {
+        World world;
+        world.Put("a", 1);
+        CHECK(Settle(world).outcome.ok());
+        if (deleted_there) {
+          world.server.Delete("readings", "a");
+        } else {
+          world.server.Put("readings", R"({"id":"a","sensor":"theirs","value":100})");
+        }
+        if (deleted_here) {
+          world.Delete("a");
+        } else {
+          world.Put("a", 200, "ours");
+        }
+        const bool agreed = deleted_there && deleted_here;
+        LONGS_EQUAL(agreed ? 0 : 1, long(world.PushOnce().push.conflicts));
+        if (agreed) continue;
+        store::Operation operation;
+        auto found = world.store->Next(0, ~std::uint64_t{0}, operation);
+        CHECK(found.ok() && *found);
+        const transport::SimRow* row = world.server.Find("readings", "a");
+        char room[4096];
+        Arena arena(room);
+        RowFields fields;
+        const std::string json = world.server.Json(*row);
+        CHECK(wire::DecodeRow(json, arena, fields).ok());
+        CHECK(world.store->Resolve(operation.sequence, keep, fields.view()).ok());
+        LONGS_EQUAL(0, long(Settle(world).push.conflicts));
+        LONGS_EQUAL(0, long(world.Operations()));
+        world.CheckEqual("resolved");
+        const bool alive = keep == store::Store::Copy::kLocal ? !deleted_here : !deleted_there;
+        LONGS_EQUAL(alive ? 1 : 0, long(world.Local().count("a")));
+      }
+    }
+  }
+}
+
 TEST(Engine, OnlyTheColumnsThatChangedTravel) {
   World world;
   world.Put("a", 1);
