@@ -220,18 +220,18 @@ Result<void> Push::BeginLookup() {
   return Send(request, Phase::kLookup);
 }
 
-// Some servers show a deleted row in a list only. Ids have no quotes that would need doubling.
+// Some servers show a deleted row in a list only.
 Result<void> Push::BeginTombstone() {
-  char filter[limits::kIdBytes + 16];
-  TextWriter text(filter);
-  text.Put("id eq '");
-  for (const char c : current_.operation.id.view())
-    text.Put(c == '\'' ? "''" : std::string_view(&c, 1));
-  text.Put('\'');
+  tombstone_filter_.clear();
+  HF_TRY(tombstone_filter_.Append("id eq '"));
+  for (const char c : current_.operation.id.view()) {
+    HF_TRY(tombstone_filter_.Append(c == '\'' ? "''" : std::string_view(&c, 1)));
+  }
+  HF_TRY(tombstone_filter_.Append("'"));
   transport::Request request;
   request.method = Method::kList;
   request.table = current_.operation.table->name();
-  HF_TRY_ASSIGN(request.list.filter, text.Finish());
+  request.list.filter = tombstone_filter_.view();
   request.list.top = 1;
   request.list.include_deleted = true;
   return Send(request, Phase::kTombstone);

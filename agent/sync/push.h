@@ -113,6 +113,7 @@ class Push {
 
   Current current_;
   Answer answer_;
+  FixedString<2 * limits::kIdBytes + 16> tombstone_filter_;  // a request borrows it
   std::unique_ptr<char[]> content_bytes_, body_bytes_;
   Arena content_arena_;
   RowFields content_fields_;
