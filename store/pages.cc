@@ -26,8 +26,9 @@ Result<void> SqliteStore::BeginPage() {
   HF_ASSERT(open_ == Open::kNone);
   HF_TRY(As(Writer::kHoldfast));
   HF_TRY(Raw("PRAGMA synchronous=NORMAL"));
+  relaxed_ = true;
   if (auto begun = RunReady(begin_); !begun) {
-    (void)Raw("PRAGMA synchronous=FULL");
+    (void)Strict();
     return begun;
   }
   open_ = Open::kPage;
@@ -37,7 +38,7 @@ Result<void> SqliteStore::BeginPage() {
 void SqliteStore::AbortPage() {
   if (open_ != Open::kPage) return;
   Rollback();
-  (void)Raw("PRAGMA synchronous=FULL");
+  (void)Strict();
 }
 
 Result<void> SqliteStore::EndPage(const Table& table, std::string_view query_id,
@@ -59,7 +60,16 @@ Result<void> SqliteStore::EndPage(const Table& table, std::string_view query_id,
     return done;
   }
   open_ = Open::kNone;
-  return Raw("PRAGMA synchronous=FULL");
+  // When this fails, the page is stored all the same: the next transaction tries again or fails.
+  (void)Strict();
+  return Ok();
+}
+
+Result<void> SqliteStore::Strict() {
+  if (!relaxed_) return Ok();
+  HF_TRY(Raw("PRAGMA synchronous=FULL"));
+  relaxed_ = false;
+  return Ok();
 }
 
 Result<Applied> SqliteStore::ApplyRemote(const Table& table, RowView server_row) {

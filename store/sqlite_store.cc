@@ -17,8 +17,9 @@ namespace {
 constexpr std::size_t kScratchBytes = 64 << 10;
 // Older ones can damage a WAL that several processes write: https://sqlite.org/wal.html.
 constexpr int kSafeSqlite = 3051003;
-// The WAL is moved into the database when it has grown to this; ours is the only checkpointer.
-constexpr const char* kAutoCheckpoint = "PRAGMA wal_autocheckpoint=256";
+// 4 MiB of WAL. Measured: 256 pages cost a tenth of the insert rate with random ids, and write each
+// page of the database more often.
+constexpr const char* kAutoCheckpoint = "PRAGMA wal_autocheckpoint=1000";
 constexpr const char* kJournalLimit = "PRAGMA journal_size_limit=4194304";
 constexpr std::uint64_t kTruncateWalBytes = 4 << 20;
 
@@ -167,6 +168,7 @@ Result<void> SqliteStore::Transaction::Start(Writer writer) {
   // Within a transaction of the caller, or of a function that is built on this one.
   if (store_.open_ != Open::kNone || sqlite3_get_autocommit(store_.database_) == 0) return Ok();
   store_.predicted_ = 0;
+  HF_TRY(store_.Strict());
   HF_TRY(store_.RunReady(store_.begin_));
   started_ = true;
   return Ok();
@@ -182,6 +184,7 @@ Result<void> SqliteStore::Transaction::Commit() {
 Result<void> SqliteStore::Begin() {
   HF_ASSERT(open_ == Open::kNone);
   predicted_ = 0;
+  HF_TRY(Strict());
   HF_TRY(RunReady(begin_));
   open_ = Open::kProgram;
   return Ok();

@@ -92,6 +92,8 @@ class SqliteStore final : public Store {
   SqliteTable& Own(const Table& table) const;
   SqliteTable* FindOwn(std::string_view name) const;
   Result<void> As(Writer writer);
+  // Commits wait for the disk again, after a page.
+  Result<void> Strict();
   Result<void> Raw(const char* sql);
   // Keeps SQLite's words for why().
   Error Explain(Error error);
@@ -132,6 +134,7 @@ class SqliteStore final : public Store {
   std::string path_;
   Writer writer_ = Writer::kProgram;
   Open open_ = Open::kNone;
+  bool relaxed_ = false;  // synchronous=NORMAL
   std::vector<std::unique_ptr<SqliteTable>> tables_;
   std::vector<const Table*> views_;
   Id installation_, id_prefix_;

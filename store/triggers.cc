@@ -14,7 +14,10 @@ namespace holdfast::store {
 namespace {
 
 const std::string kNext = HOLDFAST_NEXT_SEQUENCE;
-const std::string kNow = "CAST(strftime('%s','now') AS INTEGER)";
+// Seconds since 1970. Cheaper than strftime('%s'), and there before unixepoch() was.
+const std::string kNow = "CAST((julianday('now')-2440587.5)*86400 AS INTEGER)";
+const std::string kIntoShadows =
+    "INSERT INTO __shadows(tableName,itemId,op,version,createdAt,updatedAt,content,refers) ";
 // An edit makes a failed operation sendable. Its last attempt was refused; if it was not the only
 // one, the server may have taken an earlier one, so it is not `pending` as one that never left.
 const std::string kEdited =
@@ -38,9 +41,10 @@ class Generator {
         old_content_(ContentExpression(table, "OLD")) {}
 
   std::vector<Trigger> All() const {
-    std::vector<Trigger> all = {Replace(),  Insert(), InsertSlowly(),
+    std::vector<Trigger> all = {Replace(),  Insert(), InsertOther(), SettleInsert(),
                                 Identity(), System(), Delete()};
     if (!table_.columns.empty()) all.push_back(Update());
+    if (table_.relations.empty()) all.push_back(CaptureReplaced());
     return all;
   }
 
@@ -111,13 +115,23 @@ class Generator {
       body = "SELECT RAISE(ABORT,'holdfast: that rowid belongs to another synced row') WHERE " +
              other + ";";
     }
-    body +=
-        "DELETE FROM __shadows WHERE " + ShadowKey("NEW") +
-        ";INSERT INTO __shadows(tableName,itemId,op,version,createdAt,updatedAt,content,refers) "
-        "SELECT " +
-        text_ + ",id,__op,version,createdAt,updatedAt," + ContentExpression(table_, name_) + "," +
-        NewReference(name_) + " FROM " + name_ + " WHERE id=NEW.id;";
+    // Kept small, as InsertOther() says. What a reference changes can be seen from here only.
+    if (table_.relations.empty()) {
+      body += "UPDATE __tracking SET applying=3 WHERE id=1;UPDATE " + name_ +
+              " SET id=id WHERE id=NEW.id;UPDATE __tracking SET applying=0 WHERE id=1;";
+    } else {
+      body += "DELETE FROM __shadows WHERE " + ShadowKey("NEW") + ";" + kIntoShadows + "SELECT " +
+              text_ + ",id,__op,version,createdAt,updatedAt," + ContentExpression(table_, name_) +
+              "," + NewReference(name_) + " FROM " + name_ + " WHERE id=NEW.id;";
+    }
     return Make("replace", "BEFORE INSERT", when, body);
+  }
+  // NEW is the row that is about to be replaced.
+  Trigger CaptureReplaced() const {
+    return Make(
+        "capture_replaced", "AFTER UPDATE OF id", "(SELECT applying FROM __tracking WHERE id=1)=3",
+        "DELETE FROM __shadows WHERE " + ShadowKey("NEW") + ";" + kIntoShadows + "VALUES(" + text_ +
+            ",NEW.id,NEW.__op,NEW.version,NEW.createdAt,NEW.updatedAt," + new_content_ + ",0);");
   }
 
   // A new row as it should be; 63 characters are less than limits::kIdBytes in any case.
@@ -137,7 +151,16 @@ class Generator {
 
   // All other inserts: without id, with values for system columns, of an id that was deleted or
   // replaced. A shadow with content is a row that was replaced; one without is a queued delete.
-  Trigger InsertSlowly() const {
+  //
+  // SQLite makes room for all of a trigger's body before it looks at WHEN, at each insert. So the
+  // body is where plain inserts never come: behind an update of the id that changes nothing.
+  Trigger InsertOther() const {
+    return Make("insert_other", "AFTER INSERT", "(" + Plain() + ") IS NOT 1",
+                "UPDATE __tracking SET applying=2 WHERE id=1;UPDATE " + name_ +
+                    " SET id=id WHERE " + ThisRow("NEW") +
+                    ";UPDATE __tracking SET applying=0 WHERE id=1;");
+  }
+  Trigger SettleInsert() const {
     const std::string no_system = ",createdAt=NULL,updatedAt=NULL,version=NULL,deleted=NULL";
     const std::string from_shadow = " FROM __shadows s WHERE " + ShadowKey("NEW", "s.");
     const std::string system_of_shadow = ",createdAt=" + Shadow("createdAt", "") +
@@ -222,7 +245,8 @@ class Generator {
     body +=
         "UPDATE __shadows SET op=NULL,content=ifnull(content,'') WHERE " + ShadowKey("NEW") + ";";
     body += "UPDATE __tracking SET applying=0 WHERE id=1;";
-    return Make("insert_other", "AFTER INSERT", "(" + Plain() + ") IS NOT 1", body);
+    return Make("settle_insert", "AFTER UPDATE OF id",
+                "(SELECT applying FROM __tracking WHERE id=1)=2", body);
   }
 
   Trigger Identity() const {
