@@ -329,8 +329,17 @@ Result<const Table*> SqliteStore::DefineTable(const TableSpec& spec) {
       return Refuse(Code::kInvalidArgument, "no name for a column", column.name.view());
     }
   }
+  // Nothing is written when the table is as it should be, as on nearly every start; so somebody's
+  // long transaction holds nobody up. If there is something to write and the table changed while
+  // it was looked at, it is looked at again, alone.
+  auto defined = Define(spec, Transaction::Lock::kWhenNeeded);
+  if (!defined && defined.error().code == Code::kBusy) return Define(spec, Transaction::Lock::kNow);
+  return defined;
+}
+
+Result<const Table*> SqliteStore::Define(const TableSpec& spec, Transaction::Lock lock) {
   Transaction transaction(*this);
-  HF_TRY(transaction.Start(Writer::kHoldfast));
+  HF_TRY(transaction.Start(Writer::kHoldfast, lock));
   PhysicalTable physical;
   HF_TRY(Inspect(spec.name, physical));
   if (!physical.exists) {

@@ -37,6 +37,7 @@ SqliteStore::SqliteStore()
     : scratch_(new char[kScratchBytes]),
       scratch_arena_({scratch_.get(), kScratchBytes}),
       begin_("BEGIN IMMEDIATE"),
+      begin_reading_("BEGIN"),
       commit_("COMMIT"),
       rollback_("ROLLBACK"),
       next_operation_(
@@ -163,13 +164,13 @@ SqliteStore::Transaction::~Transaction() {
   if (started_) (void)store_.RunReady(store_.rollback_);
 }
 
-Result<void> SqliteStore::Transaction::Start(Writer writer) {
+Result<void> SqliteStore::Transaction::Start(Writer writer, Lock lock) {
   HF_TRY(store_.As(writer));
   // Within a transaction of the caller, or of a function that is built on this one.
   if (store_.open_ != Open::kNone || sqlite3_get_autocommit(store_.database_) == 0) return Ok();
   store_.predicted_ = 0;
   HF_TRY(store_.Strict());
-  HF_TRY(store_.RunReady(store_.begin_));
+  HF_TRY(store_.RunReady(lock == Lock::kNow ? store_.begin_ : store_.begin_reading_));
   started_ = true;
   return Ok();
 }

@@ -81,7 +81,9 @@ class SqliteStore final : public Store {
    public:
     explicit Transaction(SqliteStore& store) : store_(store) {}
     ~Transaction();
-    Result<void> Start(Writer writer);
+    // kWhenNeeded: other writers are waited for only if there is something to write.
+    enum class Lock : std::uint8_t { kNow, kWhenNeeded };
+    Result<void> Start(Writer writer, Lock lock = Lock::kNow);
     Result<void> Commit();
 
    private:
@@ -103,6 +105,7 @@ class SqliteStore final : public Store {
 
   // define.cc
   struct PhysicalTable;
+  Result<const Table*> Define(const TableSpec& spec, Transaction::Lock lock);
   Result<void> Inspect(std::string_view name, PhysicalTable& out);
   Result<void> CreateTable(const TableSpec& spec);
   Result<void> AddColumns(const TableSpec& spec, const PhysicalTable& physical);
@@ -147,7 +150,7 @@ class SqliteStore final : public Store {
   RowFields row_;
 
   // Statements, by what they do.
-  Statement begin_, commit_, rollback_;
+  Statement begin_, begin_reading_, commit_, rollback_;
   Statement next_operation_, find_operation_, operation_exists_, op_changes_, remove_unchanged_,
       remove_operation_, keep_sequence_, next_sequence_;
   Statement version_of_shadow_, shadow_delete_, remove_shadow_, remove_shadow_of_, shadow_version_;
