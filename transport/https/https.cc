@@ -1,35 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "transport/https/https.h"
 
-#include <curl/curl.h>
-#include <mbedtls/platform_util.h>
+#include "transport/https/client.h"
 
-#include <algorithm>
-#include <array>
-#include <cstring>
-#include <optional>
-#include <utility>
-
-#include "hal/base/text.h"
-#include "transport/https/credentials.h"
-#include "transport/https/curl_error.h"
-#include "transport/https/head.h"
-#include "transport/https/socket_meter.h"
-#include "transport/https/url.h"
-
-namespace holdfast::transport {
+namespace holdfast::transport::https {
 namespace {
 
-using namespace https;  // NOLINT(google-build-using-namespace): this file is its implementation
-
-// A row as a server prints it may be somewhat longer than as we sent it.
-constexpr std::int64_t kRowBodyBytes = limits::kRowBytes + (64 << 10);
-// What is not JSON is for people to read; no server has more to say than this.
-constexpr std::int64_t kTextBodyBytes = 256 << 10;
-// The body of a refusal that may be about the protocol's version.
-constexpr std::size_t kHeldBytes = 2048;
-// How far into a list its shape must show.
-constexpr std::size_t kShapeBytes = 64;
 constexpr long kCurlBufferBytes = 16 << 10;
 constexpr std::string_view kUndelete30 = R"({"deleted":false})";
 
@@ -58,160 +34,7 @@ const char* MethodName(Method method, Protocol protocol) {
   return "GET";
 }
 
-// Header lines for libcurl, which reads them in place: fixed room instead of one allocation each.
-class HeaderLines {
- public:
-  HeaderLines() = default;
-  HeaderLines(const HeaderLines&) = delete;
-  HeaderLines& operator=(const HeaderLines&) = delete;
-  ~HeaderLines() { mbedtls_platform_zeroize(text_, sizeof text_); }
-
-  void Clear() { lines_ = used_ = 0; }
-  // "Name: " + value; "Name:" alone keeps libcurl from sending its own.
-  Result<void> Add(std::string_view name, std::string_view value = {}) {
-    const std::size_t size = name.size() + value.size() + 1;
-    if (lines_ == nodes_.size() || size > sizeof text_ - used_) return Invalid("a header too long");
-    char* line = text_ + used_;
-    std::memcpy(line, name.data(), name.size());
-    if (!value.empty()) std::memcpy(line + name.size(), value.data(), value.size());
-    line[size - 1] = '\0';
-    nodes_[lines_] = {line, nullptr};
-    if (lines_ > 0) nodes_[lines_ - 1].next = &nodes_[lines_];
-    ++lines_;
-    used_ += size;
-    return Ok();
-  }
-  curl_slist* list() { return lines_ == 0 ? nullptr : nodes_.data(); }
-
- private:
-  std::array<curl_slist, 12> nodes_ = {};
-  std::size_t lines_ = 0, used_ = 0;
-  char text_[Credentials::kTokenBytes + 1024];
-};
-
-// libcurl is set up once per process; pairs of these are counted by libcurl.
-class CurlLibrary {
- public:
-  CurlLibrary() : ok_(curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK) {}
-  CurlLibrary(const CurlLibrary&) = delete;
-  CurlLibrary& operator=(const CurlLibrary&) = delete;
-  ~CurlLibrary() {
-    if (ok_) curl_global_cleanup();
-  }
-  bool ok() const { return ok_; }
-
- private:
-  bool ok_;
-};
-
-class Client final : public HttpsTransport {
- public:
-  explicit Client(hal::Clock& clock) : clock_(clock) {}
-  ~Client() override;
-
-  Result<void> Start(const Options& options);
-
-  Result<void> Begin(const Request& request, ResponseSink& sink) override;
-  bool Pump(hal::Duration wait) override;
-  void Cancel() override;
-  Result<void> ReloadCredentials() override;
-  const Capabilities& capabilities() const override { return capabilities_; }
-  const Traffic& traffic() const override { return traffic_; }
-  std::int64_t certificate_end_unix_s() const override { return credentials_->OwnCertificateEnd(); }
-
- private:
-  // How the version of the protocol is found out, within one exchange.
-  enum class Probe : std::uint8_t {
-    kNone,      // it is known, or the first try was not refused
-    kSpeaks30,  // 2.0 was refused, perhaps for being 2.0: the same again in 3.0
-    kBackTo20,  // 3.0 was refused for being 3.0: so it was not the version; the same again in 2.0
-  };
-
-  Result<void> CopyOptions(const Options& options);
-  Result<void> MakeHandles();
-  Result<void> SetFixedOptions();
-  void CloseConnections();
-
-  Result<void> SetRequest();
-  Result<void> SetHeaders();
-  void SetBody(std::string_view body);
-  Result<void> StartAttempt();
-  void Work(hal::Duration wait);
-  void TakeResults();
-  void OnTransferDone(CURLcode code);
-  Error TransferError(CURLcode code);
-  bool TryOtherProtocol();
-  void EndTransfer();
-  void Finish(const Result<void>& outcome);
-  void CountTraffic();
-
-  bool OnHeaderLine(std::string_view line);
-  Result<void> OnHeadComplete();
-  bool MayBeAboutVersion(int status) const;
-  void LearnFromHead(int status);
-  void LearnFromList(std::string_view start);
-  Result<void> DeliverHead();
-  Result<void> CheckLength(std::int64_t bytes) const;
-  bool OnBodyBytes(std::string_view bytes);
-  Result<void> DeliverBody(std::string_view bytes);
-  Result<void> DeliverHeld();
-  bool Fail(const Error& error);
-
-  static std::size_t HeaderCallback(char* data, std::size_t size, std::size_t count, void* self);
-  static std::size_t BodyCallback(char* data, std::size_t size, std::size_t count, void* self);
-  static CURLcode TlsCallback(CURL* easy, void* config, void* self);
-  static int VerifyCallback(void* self, mbedtls_x509_crt*, int depth, std::uint32_t* flags);
-  static curl_socket_t OpenSocket(void* self, curlsocktype, curl_sockaddr* address);
-  static int CloseSocket(void* self, curl_socket_t socket);
-
-  template <typename T>
-  Result<void> Set(CURLoption option, T value) {
-    const CURLcode code = curl_easy_setopt(easy_, option, value);
-    if (code == CURLE_OK) return Ok();
-    return Error{code == CURLE_OUT_OF_MEMORY ? Code::kNoMemory : Code::kUnsupported, Origin::kCurl,
-                 code, "libcurl refuses an option"};
-  }
-
-  CurlLibrary library_;
-  hal::Clock& clock_;
-  ServerUrl server_;
-  CredentialFiles files_;
-  std::unique_ptr<Credentials> credentials_;
-  FixedString<512> proxy_;
-  FixedString<128> installation_id_, user_agent_;
-  hal::Duration connect_timeout_, stall_timeout_;
-  std::uint32_t stall_bytes_per_second_ = 0;
-  bool protocol_fixed_ = false;
-
-  SocketMeter meter_;  // before the handles: they close their sockets through it
-  CURLM* multi_ = nullptr;
-  CURL* easy_ = nullptr;
-
-  // The exchange under way.
-  Request request_;
-  ResponseSink* sink_ = nullptr;
-  bool active_ = false, in_callback_ = false;
-  hal::Instant deadline_;
-  Protocol speaking_ = Protocol::k20;
-  Probe probe_ = Probe::kNone;
-  bool refused_method_ = false;  // what was refused first was the method (405)
-  HeadReader head_;
-  bool head_done_ = false, head_delivered_ = false, holding_ = false;
-  std::size_t held_bytes_ = 0;
-  std::int64_t body_bytes_ = 0;
-  std::optional<Error> failure_;  // of ours or of the sink, while libcurl unwinds
-  std::uint32_t verify_flags_ = 0;
-  std::uint64_t sent_before_ = 0;
-
-  Capabilities capabilities_;
-  Traffic traffic_;
-  std::uint64_t estimated_sent_ = 0, estimated_received_ = 0;  // when the kernel does not count
-  HeaderLines headers_;
-  char url_[limits::kUrlBytes + 1];
-  char tag_[2 * limits::kVersionBytes + 8];
-  char held_[kHeldBytes];
-  char error_text_[CURL_ERROR_SIZE];
-};
+}  // namespace
 
 // ---- making it
 
@@ -525,136 +348,6 @@ void Client::Cancel() {
   Finish(Error{Code::kCancelled, Origin::kNone, 0, "stopped on request"});
 }
 
-// ---- the answer
-
-bool Client::Fail(const Error& error) {
-  if (!failure_) failure_ = error;
-  return false;
-}
-
-std::size_t Client::HeaderCallback(char* data, std::size_t size, std::size_t count, void* self) {
-  auto* client = static_cast<Client*>(self);
-  client->in_callback_ = true;
-  const bool go_on = client->OnHeaderLine({data, size * count}) && client->sink_ != nullptr;
-  client->in_callback_ = false;
-  return go_on ? size * count : CURL_WRITEFUNC_ERROR;
-}
-
-bool Client::OnHeaderLine(std::string_view line) {
-  if (auto taken = head_.Line(line); !taken) return Fail(taken.error());
-  if (head_done_) return true;  // trailers
-  if (line.find_first_not_of("\r\n") != std::string_view::npos || head_.interim()) return true;
-  head_done_ = true;
-  if (auto complete = OnHeadComplete(); !complete) return Fail(complete.error());
-  return true;
-}
-
-Result<void> Client::OnHeadComplete() {
-  const int status = head_.status();
-  LearnFromHead(status);
-  if (MayBeAboutVersion(status)) {
-    holding_ = true;
-    return Ok();
-  }
-  return DeliverHead();
-}
-
-bool Client::MayBeAboutVersion(int status) const {
-  if (capabilities_.protocol != Protocol::kUnknown) return false;
-  if (probe_ == Probe::kSpeaks30) return status == 400 || status == 405;
-  return probe_ == Probe::kNone && (status == 400 || status == 405);
-}
-
-void Client::LearnFromHead(int status) {
-  if (head_.holdfast()) capabilities_.holdfast = true;
-  if (!head_.server().empty()) (void)capabilities_.server.Assign(head_.server()).ok();
-  if (capabilities_.protocol != Protocol::kUnknown || status < 200 || status > 299) return;
-  if (probe_ == Probe::kSpeaks30) {
-    capabilities_.protocol = Protocol::k30;
-  } else if (request_.method == Method::kUpdate || head_.holdfast()) {
-    capabilities_.protocol = Protocol::k20;  // our own server speaks both
-  }
-}
-
-// A toolkit server takes 2.0 requests for 3.0 ones without a word; the shape of a list tells.
-void Client::LearnFromList(std::string_view start) {
-  if (capabilities_.protocol != Protocol::kUnknown || request_.method != Method::kList) return;
-  if (head_.status() != 200) return;
-  const std::size_t first = start.find_first_not_of(" \t\r\n\xEF\xBB\xBF");
-  if (first == std::string_view::npos) return;
-  start = start.substr(first, kShapeBytes);
-  if (start[0] == '[' || start.find("\"results\"") != std::string_view::npos) {
-    capabilities_.protocol = Protocol::k20;
-  } else if (start.substr(0, 8) == "{\"items\"") {
-    capabilities_.protocol = Protocol::k30;
-  }
-}
-
-Result<void> Client::CheckLength(std::int64_t bytes) const {
-  const ResponseHead head = head_.Head();
-  const bool page = request_.method == Method::kList && head.status == Status::kOk && head.is_json;
-  const std::int64_t limit = page           ? std::int64_t(limits::kPageBytes)
-                             : head.is_json ? kRowBodyBytes
-                                            : kTextBodyBytes;
-  if (bytes <= limit) return Ok();
-  if (!head.is_json) return BadAnswer(head.native, "a long text instead of an answer");
-  return Error{Code::kTooLarge, Origin::kHttp, std::int32_t(limit), "the answer is too long"};
-}
-
-Result<void> Client::DeliverHead() {
-  ResponseHead head = head_.Head();
-  HF_TRY(CheckLength(head.body_bytes));
-  char path[2048];  // base, table
-  TextWriter path_text(path);
-  if (request_.method == Method::kList && !head_.link().empty() &&
-      PutPath(server_, request_, path_text)) {
-    if (const auto next = NextOfLinkHeader(head_.link())) {
-      head.continuation =
-          ContinuationQuery(server_, path_text.view(), *next).value_or(std::string_view());
-    }
-  }
-  head_delivered_ = true;
-  return sink_->OnHead(head);
-}
-
-std::size_t Client::BodyCallback(char* data, std::size_t size, std::size_t count, void* self) {
-  auto* client = static_cast<Client*>(self);
-  client->in_callback_ = true;
-  const bool go_on = client->OnBodyBytes({data, size * count}) && client->sink_ != nullptr;
-  client->in_callback_ = false;
-  return go_on ? size * count : CURL_WRITEFUNC_ERROR;
-}
-
-bool Client::OnBodyBytes(std::string_view bytes) {
-  if (!head_done_) return Fail(BadAnswer(0, "a body without a header"));
-  if (body_bytes_ == 0) LearnFromList(bytes);
-  body_bytes_ += std::int64_t(bytes.size());
-  if (holding_) {
-    if (bytes.size() <= sizeof held_ - held_bytes_) {
-      std::memcpy(held_ + held_bytes_, bytes.data(), bytes.size());
-      held_bytes_ += bytes.size();
-      return true;
-    }
-    if (auto delivered = DeliverHeld(); !delivered) return Fail(delivered.error());
-    if (sink_ == nullptr) return false;
-  }
-  if (auto delivered = DeliverBody(bytes); !delivered) return Fail(delivered.error());
-  return true;
-}
-
-Result<void> Client::DeliverBody(std::string_view bytes) {
-  HF_TRY(CheckLength(body_bytes_));
-  return sink_->OnBody(bytes);
-}
-
-// The refusal is not about the version after all: the sink gets what was kept from it.
-Result<void> Client::DeliverHeld() {
-  holding_ = false;
-  HF_TRY(DeliverHead());
-  if (held_bytes_ == 0 || sink_ == nullptr) return Ok();
-  return sink_->OnBody({held_, held_bytes_});
-}
-
 // ---- what libcurl asks for
 
 CURLcode Client::TlsCallback(CURL*, void* config, void* self) {
@@ -680,11 +373,13 @@ int Client::CloseSocket(void* self, curl_socket_t socket) {
   return static_cast<Client*>(self)->meter_.Close(socket);
 }
 
-}  // namespace
+}  // namespace holdfast::transport::https
+
+namespace holdfast::transport {
 
 Result<std::unique_ptr<HttpsTransport>> HttpsTransport::Create(const Options& options,
                                                                hal::Clock& clock) {
-  auto client = std::make_unique<Client>(clock);
+  auto client = std::make_unique<https::Client>(clock);
   HF_TRY(client->Start(options));
   return std::unique_ptr<HttpsTransport>(std::move(client));
 }
