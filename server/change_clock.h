@@ -5,9 +5,10 @@
 //          moves forward, and the last moment plus one step while it does not.
 // Shapes:  a version is the moment in other clothes: the number of 8 us steps since 2020, 48 bits,
 // as
-//          8 characters of base64url. It is unique because moments are, needs no counter on disk,
-//          fits a CoAP ETag, and a server that was restored from a backup does not hand out
-//          versions that devices have already seen. Lasts to 2091.
+//          8 characters of base64. It is unique because moments are, needs no counter on disk,
+//          fits a CoAP ETag, decodes for clients that keep versions as bytes, and a server that was
+//          restored from a backup does not hand out versions that devices have already seen. Lasts
+//          to 2091.
 // Units:   microseconds since 1970.
 #ifndef HOLDFAST_SERVER_CHANGE_CLOCK_H_
 #define HOLDFAST_SERVER_CHANGE_CLOCK_H_
@@ -43,7 +44,7 @@ class ChangeClock {
 
   static std::string VersionOf(std::int64_t moment) {
     static constexpr std::string_view kDigits =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     auto bits = static_cast<std::uint64_t>((moment - kEpoch) / kStep);
     std::string version(8, 'A');
     for (std::size_t i = version.size(); i-- > 0; bits >>= 6) version[i] = kDigits[bits & 63];

@@ -6,6 +6,7 @@
 #include <ctime>
 
 #include "hal/base/text.h"
+#include "server/http_date.h"
 
 namespace holdfast::server {
 
@@ -20,18 +21,25 @@ constexpr std::size_t kOneRecord = 12u << 10;  // head and body leave together u
 
 std::string_view View(beast::string_view text) { return {text.data(), text.size()}; }
 
-// "Sun, 06 Nov 1994 08:49:37 GMT", made once a second.
+// Made once a second.
 const std::string& DateHeader() {
   static std::time_t made = 0;
   static std::string text;
   const std::time_t now = std::time(nullptr);
   if (now != made) {
-    std::tm parts{};
-    gmtime_r(&now, &parts);
-    char line[64];
-    std::strftime(line, sizeof line, "Date: %a, %d %b %Y %H:%M:%S GMT\r\n", &parts);
-    text = line;
+    text = "Date: " + FormatHttpDate(std::int64_t{now} * kTicksPerSecond) + "\r\n";
     made = now;
+  }
+  return text;
+}
+
+// A header that is a list may come in several lines, which mean the same as one (RFC 9110, 5.3).
+template <typename Fields>
+std::string Joined(const Fields& fields, beast::string_view name) {
+  std::string text;
+  for (auto [at, end] = fields.equal_range(name); at != end; ++at) {
+    if (!text.empty()) text += ", ";
+    text += View(at->value());
   }
   return text;
 }
@@ -197,10 +205,20 @@ asio::awaitable<void> HttpSession::Answer(const Request& request) {
       response_.AddHeader("WWW-Authenticate", "Bearer");
       response_.Refuse(401, access.why);
     } else {
-      const RequestHead head{View(request.method_string()), target,
-                             header("ZUMO-API-VERSION"),    header("If-Match"),
-                             header("If-None-Match"),       header("Content-Type"),
-                             header("Content-Encoding"),    header("X-ZUMO-Options")};
+      const std::string match = Joined(request, "If-Match");
+      const std::string none_match = Joined(request, "If-None-Match");
+      const std::string options = Joined(request, "X-ZUMO-Options");
+      RequestHead head;
+      head.method = View(request.method_string());
+      head.target = target;
+      head.version = header("ZUMO-API-VERSION");
+      head.if_match = match;
+      head.if_none_match = none_match;
+      head.if_modified_since = header("If-Modified-Since");
+      head.if_unmodified_since = header("If-Unmodified-Since");
+      head.content_type = header("Content-Type");
+      head.content_encoding = header("Content-Encoding");
+      head.zumo_options = options;
       const std::string origin = "https://" + std::string(host);
       co_await host_.tables.Serve(head, request.body(), origin, response_);
       response_.AddHeader("Cache-Control", "no-cache");

@@ -4,12 +4,14 @@
 #include <algorithm>
 
 #include "hal/base/text.h"
+#include "server/http_date.h"
 
 namespace holdfast::server {
 namespace {
 
 constexpr std::uint64_t kMaxSkip = std::uint64_t{1} << 53;
 constexpr std::string_view kCollectionMethods = "GET, HEAD, POST, PATCH, OPTIONS";
+constexpr const char* kPatchTypes = "application/json, application/merge-patch+json";
 constexpr std::string_view kRowMethods = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 
 std::string_view Trim(std::string_view text) {
@@ -43,9 +45,12 @@ std::optional<Refusal> CheckContent(const RequestHead& head, Verb verb) {
   const bool json =
       type.empty() || EqualsIgnoreCase(type, "application/json") ||
       (verb == Verb::kUpdate && EqualsIgnoreCase(type, "application/merge-patch+json"));
-  if (!json) return Refusal{415, "the body has to be application/json", ""};
+  if (!json) {
+    const bool patch = verb == Verb::kUpdate;
+    return Refusal{415, "the body has to be application/json", "", patch ? kPatchTypes : ""};
+  }
   if (!head.content_encoding.empty() && !EqualsIgnoreCase(head.content_encoding, "identity")) {
-    return Refusal{415, "this Content-Encoding is not supported", ""};
+    return Refusal{415, "this Content-Encoding is not supported; send the body as it is"};
   }
   return std::nullopt;
 }
@@ -56,6 +61,48 @@ bool IsTrue(std::string_view text) { return EqualsIgnoreCase(text, "true") || te
 std::optional<std::uint64_t> ParseCount(std::string_view text) {
   if (!AllDigits(text) || text.size() > 16) return std::nullopt;
   return static_cast<std::uint64_t>(*ParseInteger(text));
+}
+
+// A client that asks for a count wants another shape of answer, so a value that means neither yes
+// nor no cannot be passed over as an unknown option is.
+std::optional<Refusal> ParseCounting(const Target& target, ListQuery& list) {
+  if (const std::string* text = target.Find("$inlinecount")) {
+    list.count = EqualsIgnoreCase(*text, "allpages");
+    if (!list.count && !EqualsIgnoreCase(*text, "none") && !text->empty()) {
+      return Refusal{400, "$inlinecount is allpages or none"};
+    }
+  }
+  if (const std::string* text = target.Find("$count")) {
+    list.count = list.count || IsTrue(*text);
+    if (!IsTrue(*text) && !EqualsIgnoreCase(*text, "false") && *text != "0" && !text->empty()) {
+      return Refusal{400, "$count is true or false"};
+    }
+  }
+  return std::nullopt;
+}
+
+// X-ZUMO-Options: words with commas between them.
+bool HasWord(std::string_view list, std::string_view word) {
+  while (!list.empty()) {
+    const std::size_t comma = std::min(list.find(','), list.size());
+    if (EqualsIgnoreCase(Trim(list.substr(0, comma)), word)) return true;
+    list.remove_prefix(std::min(comma + 1, list.size()));
+  }
+  return false;
+}
+
+// What 2.0 knows is If-Match, and that for writes only; its servers ignored the rest.
+void ParseConditions(const RequestHead& head, Operation& operation) {
+  Conditions& conditions = operation.conditions;
+  const bool read = operation.verb == Verb::kLookup;
+  if (operation.api == Api::k2) {
+    if (!read) conditions.match = ParseTags(head.if_match, false);
+    return;
+  }
+  conditions.match = ParseTags(head.if_match, false);
+  conditions.none_match = ParseTags(head.if_none_match, true);
+  conditions.unmodified_since = ParseHttpDate(Trim(head.if_unmodified_since));
+  if (read) conditions.modified_since = ParseHttpDate(Trim(head.if_modified_since));
 }
 
 std::optional<Refusal> ParseListOptions(const ProtocolLimits& limits, Operation& operation) {
@@ -73,15 +120,19 @@ std::optional<Refusal> ParseListOptions(const ProtocolLimits& limits, Operation&
                        " bytes long at most",
                    ""};
   }
+  if (const std::string* text = target.Find("__after")) {
+    const auto moment = ParseTimestamp(*text);
+    if (!moment) return Refusal{400, "__after is not a date; follow the link as it was given"};
+    list.after = FormatTimestamp(*moment, 6).view();
+  }
   list.top = limits.page_rows;
   if (const std::string* text = target.Find("$top")) {
     const auto top = ParseCount(*text);
     if (!top) return Refusal{400, "$top is not a number of rows", ""};
-    if (*top > limits.top_rows) {
-      return Refusal{400,
-                     "You cannot request more than " + std::to_string(limits.top_rows) +
-                         " records: $top is too large",
-                     ""};
+    const std::uint32_t most = operation.api == Api::k3 ? limits.top_rows_3 : limits.top_rows;
+    if (*top > most) {
+      return Refusal{400, "You cannot request more than " + std::to_string(most) +
+                              " records: $top is too large"};
     }
     operation.wanted = static_cast<std::uint32_t>(*top);
     list.top = std::min(operation.wanted, limits.most_rows);
@@ -91,11 +142,7 @@ std::optional<Refusal> ParseListOptions(const ProtocolLimits& limits, Operation&
     if (!skip || *skip > kMaxSkip) return Refusal{400, "$skip is not a number of rows", ""};
     list.skip = *skip;
   }
-  const std::string* inline_count = target.Find("$inlinecount");
-  const std::string* count = target.Find("$count");
-  list.count =
-      (inline_count && EqualsIgnoreCase(*inline_count, "allpages")) || (count && IsTrue(*count));
-  return std::nullopt;
+  return ParseCounting(target, list);
 }
 
 std::optional<Refusal> ParsePlace(Operation& operation) {
@@ -142,7 +189,7 @@ std::optional<Refusal> TakeId(const Operation& operation, const Field& field, Wr
     return Refusal{400, "the id has to be a string", ""};
   }
   if (!operation.id.empty()) {
-    if (!id.empty() && id != operation.id) {
+    if (!field.value.is_null() && id != operation.id) {
       return Refusal{400, "The item ID and querystring ID did not match", ""};
     }
     return std::nullopt;
@@ -217,12 +264,9 @@ Parsed ParseOperation(const RequestHead& head, const ProtocolLimits& limits) {
   if (auto refusal = CheckContent(head, operation.verb)) return *refusal;
   const std::string* deleted = operation.target.Find("__includeDeleted");
   operation.include_deleted = deleted != nullptr && IsTrue(*deleted);
-  if (EqualsIgnoreCase(Trim(head.zumo_options), "include:deleted")) {
-    operation.include_deleted = true;
-  }
-  operation.path_links = EqualsIgnoreCase(Trim(head.zumo_options), "nextLink=path");
-  operation.if_match = ParseTags(head.if_match, false);
-  if (operation.api == Api::k3) operation.if_none_match = ParseTags(head.if_none_match, true);
+  if (HasWord(head.zumo_options, "include:deleted")) operation.include_deleted = true;
+  operation.path_links = HasWord(head.zumo_options, "nextLink=path");
+  ParseConditions(head, operation);
   if (operation.verb == Verb::kList) {
     if (auto refusal = ParseListOptions(limits, operation)) return *refusal;
   }
@@ -237,7 +281,7 @@ std::variant<BodyFacts, Refusal> ApplyBody(const Operation& operation, RowView f
   write.table = operation.table;
   write.id = operation.id;
   write.fields = fields;
-  write.if_match = operation.if_match;
+  write.conditions = operation.conditions;
   write.revive = operation.verb == Verb::kReplace && operation.include_deleted;
   const Field* id = Find(fields, kId);
   if (id != nullptr) {
@@ -252,19 +296,23 @@ std::variant<BodyFacts, Refusal> ApplyBody(const Operation& operation, RowView f
   for (const Field& field : fields) {
     if (!IsSystemColumn(field.name) || EqualsIgnoreCase(field.name, kId)) continue;
     if (EqualsIgnoreCase(field.name, kVersion)) {
-      const bool counts = version2 && !insert && !operation.if_match.given &&
+      const bool counts = version2 && !insert && !operation.conditions.match.given &&
                           field.value.type == ValueType::kText && !field.value.text.empty();
       if (!counts) continue;
-      write.if_match.given = facts.version_in_body = true;
-      write.if_match.versions.emplace_back(field.value.text);
+      write.conditions.match.given = facts.version_in_body = true;
+      write.conditions.match.versions.emplace_back(field.value.text);
     } else if (version2) {
       return Refusal{
           400,
           "Cannot update item with property '" + std::string(field.name) + "' as it is reserved",
           ""};
     } else if (EqualsIgnoreCase(field.name, kDeleted)) {
-      const bool alive = field.value.type == ValueType::kBoolean && field.value.integer == 0;
-      if (operation.verb == Verb::kUpdate && alive) write.revive = true;
+      if (field.value.is_null()) continue;
+      // A wish to delete that is passed over in silence would be taken for granted.
+      if (field.value.type != ValueType::kBoolean || field.value.integer != 0) {
+        return Refusal{400, "'deleted' may only be false, which undeletes; DELETE deletes a row"};
+      }
+      if (operation.verb == Verb::kUpdate) write.revive = true;
     }
   }
   return facts;

@@ -35,14 +35,15 @@ enum class Verb : std::uint8_t {
 
 // Headers as they came; empty when absent.
 struct RequestHead {
-  std::string_view method, target, version, if_match, if_none_match, content_type, content_encoding,
-      zumo_options;
+  std::string_view method, target, version, if_match, if_none_match, if_modified_since,
+      if_unmodified_since, content_type, content_encoding, zumo_options;
 };
 
 struct Refusal {
   int status = 400;
   std::string text;
-  std::string allow;  // 405: the methods that would do
+  std::string allow = {};         // 405: the methods that would do
+  std::string accept_patch = {};  // 415 of a PATCH: the types that would do
 };
 
 struct Operation {
@@ -51,7 +52,7 @@ struct Operation {
   bool head = false;  // HEAD: as GET, without the body
   Target target;
   std::string table, id;
-  Precondition if_match, if_none_match;
+  Conditions conditions;
   bool include_deleted = false;
   std::uint32_t wanted = 0;  // $top; 0: not given
   ListQuery list;
@@ -62,7 +63,9 @@ struct Operation {
 struct ProtocolLimits {
   std::uint32_t page_rows = 100;                // when $top is not given
   std::uint32_t most_rows = limits::kPageRows;  // of a page, whatever $top says
-  std::uint32_t top_rows = limits::kPageRows;   // a larger $top is refused
+  // A larger $top is refused. 3.0 has a nextLink that every client follows, so there a page may be
+  // smaller than what was asked for; clients of 2.0 take a page for all there is.
+  std::uint32_t top_rows = limits::kPageRows, top_rows_3 = 128000;
 };
 
 using Parsed = std::variant<Operation, Refusal>;

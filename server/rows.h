@@ -14,12 +14,14 @@
 #define HOLDFAST_SERVER_ROWS_H_
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "hal/base/row.h"
+#include "hal/base/timestamp.h"
 
 namespace holdfast::server {
 
@@ -37,18 +39,43 @@ enum class Outcome : std::uint8_t {
   kFailed,    // the storage could not; nothing was changed
 };
 
-// If-Match. Not given: every version will do.
+// The tags of an If-Match or If-None-Match.
 struct Precondition {
   bool given = false;
-  bool any = false;  // "*": the row has to exist, nothing else
+  bool any = false;  // "*": any row that exists
   std::vector<std::string> versions;
 
-  bool Holds(std::string_view version) const {
-    if (!given || any) return true;
+  bool Names(std::string_view version) const {
+    if (any) return true;
     for (const std::string& wanted : versions) {
       if (wanted == version) return true;
     }
     return false;
+  }
+  // As an If-Match. Not given: every version will do.
+  bool Holds(std::string_view version) const { return !given || Names(version); }
+};
+
+// What a request expects of the row that it finds (RFC 9110, 13.2.2). A moment counts only where
+// the tags of its kind are absent, and is compared with every digit of updatedAt: a row may change
+// twice within the second that an HTTP date can say.
+struct Conditions {
+  Precondition match, none_match;
+  std::optional<Ticks> unmodified_since, modified_since;
+
+  // If-Match, If-Unmodified-Since. False: 412.
+  bool Met(std::string_view version, std::string_view updated_at) const {
+    if (match.given) return match.Holds(version);
+    if (!unmodified_since) return true;
+    const auto moment = ParseTimestamp(updated_at);
+    return moment && *moment <= *unmodified_since;
+  }
+  // If-None-Match, If-Modified-Since: the client has this row. A read is then 304, a write 412.
+  bool Known(std::string_view version, std::string_view updated_at) const {
+    if (none_match.given) return none_match.Names(version);
+    if (!modified_since) return false;
+    const auto moment = ParseTimestamp(updated_at);
+    return moment && *moment <= *modified_since;
   }
 };
 
@@ -57,7 +84,7 @@ struct Write {
   std::string table;
   std::string id;
   RowView fields;  // system columns in it are ignored
-  Precondition if_match;
+  Conditions conditions;
   bool revive = false;  // kUpdate, kReplace: a soft-deleted row comes back, instead of kGone
   RowSink* sink = nullptr;
 
@@ -70,6 +97,7 @@ struct ListQuery {
   std::string table;
   std::string filter, order, select;  // texts of protocol.md 6; "" is none
   std::uint64_t skip = 0;
+  std::string after;  // only rows that changed later than this moment; the count takes no notice
   std::uint32_t top = 0;
   bool include_deleted = false;
   bool count = false;
@@ -80,6 +108,7 @@ struct ListResult {
   std::uint32_t rows = 0;            // that the sink took
   bool more = false;                 // rows are left behind the last one
   std::int64_t count = -1;           // all that match, when asked for
+  std::string last;                  // updatedAt of the last row; only where that is the order
   std::string reason;
 };
 

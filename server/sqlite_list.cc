@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Reading: one row, and pages of rows.
+#include <algorithm>
+#include <utility>
+
 #include "hal/base/text.h"
 #include "server/sqlite_rows.h"
 
@@ -8,6 +11,7 @@ namespace {
 
 constexpr std::size_t kSqlBytes = 32u << 10;
 constexpr std::size_t kCachedLists = 64;
+constexpr std::string_view kByMoment = "\"updatedAt\" ASC";
 
 std::string Place(const char* option, const query::QueryError& error) {
   return std::string(option) + ": column " + std::to_string(error.column) + ": " +
@@ -16,9 +20,10 @@ std::string Place(const char* option, const query::QueryError& error) {
 
 }  // namespace
 
-// What a list becomes: "FROM .. WHERE .." serves the page and the count.
+// What a list becomes: "FROM .. WHERE .." serves the page and the count, `after` the page only.
 struct SqliteRows::ListSql {
-  std::string columns, from, order;
+  std::string columns, from, after, order;
+  bool by_moment = false;  // the order is that of changes, and a page can begin at one of them
   struct Output {
     std::string_view name;
     ColumnType type;
@@ -84,8 +89,8 @@ ListResult SqliteRows::List(const ListQuery& query, RowSink& sink) {
     result.outcome = Outcome::kRefused;
     return result;
   }
-  Statement* statement =
-      Cached("SELECT " + sql.columns + sql.from + sql.order + " LIMIT ? OFFSET ?");
+  Statement* statement = Cached("SELECT " + sql.columns + ",updatedAt" + sql.from + sql.after +
+                                sql.order + " LIMIT ? OFFSET ?");
   if (statement == nullptr) {
     result.outcome = Outcome::kRefused;
     result.reason = std::string("the query cannot be run: ") + database_.message();
@@ -116,7 +121,10 @@ bool SqliteRows::BuildList(const ListQuery& query, Table& table, ListSql& sql,
     sql.from += " WHERE deleted=0";
     word = " AND ";
   }
-  if (!where.view().empty()) sql.from += word + ("(" + std::string(where.view()) + ")");
+  if (!where.view().empty()) {
+    sql.from += word + ("(" + std::string(where.view()) + ")");
+    word = " AND ";
+  }
   // updatedAt is unique, so it ends every order and makes it total.
   TextWriter order({text.get(), kSqlBytes});
   if (!query.order.empty() && !query::AppendOrderBy(query.order, columns, order, error)) {
@@ -127,24 +135,36 @@ bool SqliteRows::BuildList(const ListQuery& query, Table& table, ListSql& sql,
   if (order.view().find("\"updatedAt\"") == std::string_view::npos) {
     sql.order += std::string(order.view().empty() ? "" : ",") + "updatedAt";
   }
+  // A row that changes moves to the end of this order and lets those behind it move up, so that a
+  // number of rows to skip would pass over one that nobody has seen. A moment does not.
+  sql.by_moment = order.view().empty() || order.view().starts_with(kByMoment);
+  if (sql.by_moment && !query.after.empty()) sql.after = word + std::string("updatedAt>?");
   return SelectedColumns(query, table, sql, reason);
 }
 
 bool SqliteRows::SelectedColumns(const ListQuery& query, Table& table, ListSql& sql,
                                  std::string& reason) {
+  // A column that is asked for twice is answered once: an object has each member once.
   const auto add = [&](std::string_view name, ColumnType type) {
+    for (const ListSql::Output& output : sql.outputs) {
+      if (output.name == name) return;
+    }
     sql.columns += (sql.columns.empty() ? "" : ",") + Quoted(name);
     sql.outputs.push_back({name, type});
   };
-  static constexpr std::pair<std::string_view, ColumnType> kTail[] = {
+  static constexpr std::pair<std::string_view, ColumnType> kSystem[] = {
+      {kId, ColumnType::kText},
       {kCreatedAt, ColumnType::kDatetime},
       {kUpdatedAt, ColumnType::kDatetime},
       {kVersion, ColumnType::kText},
       {kDeleted, ColumnType::kBoolean}};
-  if (query.select.empty()) {
+  const auto all = [&] {
     add(kId, ColumnType::kText);
     for (const Column& column : table.schema.columns) add(column.name, column.type);
-    for (const auto& [name, type] : kTail) add(name, type);
+    for (const auto& [name, type] : kSystem) add(name, type);
+  };
+  if (query.select.empty()) {
+    all();
     return true;
   }
   std::string_view rest = query.select;
@@ -154,17 +174,17 @@ bool SqliteRows::SelectedColumns(const ListQuery& query, Table& table, ListSql& 
     while (!name.empty() && name.front() == ' ') name.remove_prefix(1);
     while (!name.empty() && name.back() == ' ') name.remove_suffix(1);
     const int index = table.schema.IndexOf(name);
-    const std::size_t before = sql.outputs.size();
-    if (index >= 0) {
+    if (name == "*") {
+      all();
+    } else if (index >= 0) {
       const Column& column = table.schema.columns[static_cast<std::size_t>(index)];
       add(column.name, column.type);
-    } else if (EqualsIgnoreCase(name, kId)) {
-      add(kId, ColumnType::kText);
-    }
-    for (const auto& [system, type] : kTail) {
-      if (EqualsIgnoreCase(name, system)) add(system, type);
-    }
-    if (sql.outputs.size() == before || sql.outputs.size() > limits::kColumns + 5) {
+    } else if (const auto* system = std::find_if(
+                   std::begin(kSystem), std::end(kSystem),
+                   [&](const auto& entry) { return EqualsIgnoreCase(name, entry.first); });
+               system != std::end(kSystem)) {
+      add(system->first, system->second);
+    } else {
       reason = "$select: " + (CheckName(name) ? "no column " + std::string(name)
                                               : std::string("a list of columns is expected"));
       return false;
@@ -190,8 +210,10 @@ void SqliteRows::ReadPage(const ListQuery& query, ListSql& sql, Statement& state
   for (std::size_t i = 0; i < parameters_->count; ++i) {
     statement.Bind(++index, parameters_->values[i]);
   }
+  const bool after = !sql.after.empty();
+  if (after) statement.Bind(++index, query.after);
   statement.Bind(++index, std::int64_t{query.top} + 1);
-  statement.Bind(++index, static_cast<std::int64_t>(query.skip));
+  statement.Bind(++index, after ? 0 : static_cast<std::int64_t>(query.skip));
   int code = SQLITE_DONE;
   while ((code = statement.Step()) == SQLITE_ROW) {
     if (result.rows == query.top) {
@@ -210,6 +232,7 @@ void SqliteRows::ReadPage(const ListQuery& query, ListSql& sql, Statement& state
       return;
     }
     ++result.rows;
+    if (sql.by_moment) result.last = statement.Text(static_cast<int>(sql.outputs.size()));
   }
   if (code == SQLITE_DONE) return;
   // What goes wrong while values are computed is the query's fault; the rest is the disk's.

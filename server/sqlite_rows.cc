@@ -176,6 +176,13 @@ Outcome SqliteRows::Insert(Write& write, Table& table) {
   return inserted ? Outcome::kDone : Outcome::kExists;
 }
 
+// The row that table.select stands on is not the one that the client thinks it changes.
+bool SqliteRows::Stale(const Write& write, Table& table) {
+  const std::string_view version = table.select.Text(table.version());
+  const std::string_view updated_at = table.select.Text(table.updated_at());
+  return !write.conditions.Met(version, updated_at) || write.conditions.Known(version, updated_at);
+}
+
 // Gives the row as it is to the sink. False: the sink could not take it.
 bool SqliteRows::Present(Write& write, Table& table) {
   ResetAtEnd reset(table.select);
@@ -190,7 +197,7 @@ Outcome SqliteRows::Modify(Write& write, Table& table) {
     table.select.Bind(1, write.id);
     if (table.select.Step() != SQLITE_ROW) return Outcome::kMissing;
     if (table.select.Integer(table.deleted()) != 0 && !write.revive) return Outcome::kGone;
-    if (!write.if_match.Holds(table.select.Text(table.version()))) {
+    if (Stale(write, table)) {
       return Emit(table, table.select, *write.sink) ? Outcome::kStale : Outcome::kTooLarge;
     }
   }
@@ -234,7 +241,7 @@ Outcome SqliteRows::Delete(Write& write, Table& table) {
     table.select.Bind(1, write.id);
     if (table.select.Step() != SQLITE_ROW) return Outcome::kMissing;
     if (table.select.Integer(table.deleted()) != 0 && !undelete) return Outcome::kGone;
-    const bool stale = !write.if_match.Holds(table.select.Text(table.version()));
+    const bool stale = Stale(write, table);
     if (stale || (table.schema.hard_delete && !undelete)) {
       if (!Emit(table, table.select, *write.sink)) return Outcome::kTooLarge;
     }

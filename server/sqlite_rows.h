@@ -62,6 +62,7 @@ class SqliteRows : public Rows {
   Outcome Insert(Write& write, Table& table);
   Outcome Modify(Write& write, Table& table);
   Outcome Delete(Write& write, Table& table);
+  bool Stale(const Write& write, Table& table);
   bool Present(Write& write, Table& table);
   bool FitColumns(Write& write, Table& table);
   bool FitValue(Write& write, Table& table, std::size_t column, Value& value);
@@ -106,6 +107,7 @@ struct SqliteRows::Table {
 
   // Columns of columns_sql that are the server's.
   int created_at() const { return static_cast<int>(schema.columns.size()) + 1; }
+  int updated_at() const { return created_at() + 1; }
   int version() const { return created_at() + 2; }
   int deleted() const { return created_at() + 3; }
 };

@@ -6,6 +6,7 @@
 #include "hal/base/arena.h"
 #include "hal/base/text.h"
 #include "server/credentials.h"
+#include "server/http_date.h"
 #include "transport/wire.h"
 
 namespace holdfast::server {
@@ -14,7 +15,7 @@ namespace {
 constexpr std::size_t kPageBytes = 4u << 20;                // a page ends early above this
 constexpr std::size_t kRowRoom = limits::kRowBytes + 4096;  // system columns come on top
 
-// Appends rows as JSON to a body that grows; remembers the version of the last one.
+// Appends rows as JSON to a body that grows; of a single row remembers what validates it.
 class JsonSink : public RowSink {
  public:
   JsonSink(Buffer& body, bool list) : body_(body), list_(list), start_(body.size()) {}
@@ -23,7 +24,10 @@ class JsonSink : public RowSink {
     if (list_ && body_.size() - start_ > kPageBytes) return Error{Code::kCancelled};
     if (list_ && rows_ != 0) body_.Append(",");
     if (!list_) body_.Truncate(start_);
-    version_ = FindText(row, kVersion);
+    if (!list_) {
+      version_ = FindText(row, kVersion);
+      updated_at_ = FindText(row, kUpdatedAt);
+    }
     ++rows_;
     for (std::size_t room = 1024;; room *= 4) {
       body_.Reserve(room);
@@ -39,16 +43,23 @@ class JsonSink : public RowSink {
     }
   }
   const std::string& version() const { return version_; }
+  const std::string& updated_at() const { return updated_at_; }
 
  private:
   Buffer& body_;
   bool list_;
   std::size_t start_, rows_ = 0;
-  std::string version_;
+  std::string version_, updated_at_;
 };
 
-void AddTag(Response& response, const std::string& version) {
-  response.AddHeader("ETag", "\"" + version + "\"");
+// The validators of a row. A date only for 3.0: its servers have always sent one, and those of 2.0
+// never did, whose devices pay for each byte.
+void AddTag(Response& response, Api api, const JsonSink& sink) {
+  response.AddHeader("ETag", "\"" + sink.version() + "\"");
+  if (api != Api::k3) return;
+  if (const auto moment = ParseTimestamp(sink.updated_at())) {
+    response.AddHeader("Last-Modified", FormatHttpDate(*moment));
+  }
 }
 
 const char* Words(Outcome outcome) {
@@ -72,6 +83,7 @@ void RefuseWith(const Refusal& refusal, Response& response) {
   response.Clear();
   if (!refusal.allow.empty()) response.AddHeader("Allow", refusal.allow);
   if (refusal.status == 415) response.AddHeader("Accept-Encoding", "identity");
+  if (!refusal.accept_patch.empty()) response.AddHeader("Accept-Patch", refusal.accept_patch);
   response.Refuse(refusal.status, refusal.text);
 }
 
@@ -136,7 +148,7 @@ boost::asio::awaitable<void> TablesService::Change(const Operation& operation,
   write.change = ChangeOf(operation.verb);
   write.table = operation.table;
   write.id = operation.id;
-  write.if_match = operation.if_match;
+  write.conditions = operation.conditions;
   BodyFacts facts;
   if (has_body) {
     if (const auto decoded = wire::DecodeRow(body, arena, fields); !decoded) {
@@ -171,7 +183,7 @@ boost::asio::awaitable<void> TablesService::Change(const Operation& operation,
     response.body.Truncate(0);
     co_return;
   }
-  AddTag(response, sink.version());
+  AddTag(response, operation.api, sink);
   if (status == 201 && operation.verb == Verb::kInsert) {
     response.AddHeader("Location",
                        origin + "/tables/" + operation.table + "/" + PercentEncoded(write.id));
@@ -187,8 +199,10 @@ void TablesService::Lookup(const Operation& operation, Response& response) {
     RefuseOutcome(status, outcome, "", response);
     return;
   }
-  AddTag(response, sink.version());
-  if (operation.if_none_match.given && operation.if_none_match.Holds(sink.version())) {
+  AddTag(response, operation.api, sink);
+  if (!operation.conditions.Met(sink.version(), sink.updated_at())) {
+    response.status = 412;
+  } else if (operation.conditions.Known(sink.version(), sink.updated_at())) {
     response.status = 304;
     response.body.Truncate(0);
   }
@@ -210,7 +224,7 @@ void TablesService::List(const Operation& operation, const std::string& origin,
   const std::uint64_t left = operation.wanted - std::min(operation.wanted, result.rows);
   std::string next;
   if (result.more && operation.list.top != 0 && (operation.wanted == 0 || left != 0)) {
-    next = NextTarget(operation.target, operation.list.skip + result.rows, left);
+    next = NextTarget(operation.target, operation.list.skip + result.rows, left, result.last);
   }
   response.body.Append("]");
   if (wrapped) {

@@ -14,7 +14,17 @@ std::optional<std::string> Decode(std::string_view text, bool plus_is_space) {
   return out;
 }
 
+// Clients of CommunityToolkit.Datasync put the whole of a nextLink where its query belongs, so what
+// arrives is "https://host/tables/t?a=1": the options are those behind the second '?'.
+std::string_view WithoutLink(std::string_view query) {
+  const std::size_t name = query.find_first_of("&=?");
+  const bool link = query.starts_with("http://") || query.starts_with("https://");
+  return link && name != std::string_view::npos && query[name] == '?' ? query.substr(name + 1)
+                                                                      : query;
+}
+
 bool ParseOptions(std::string_view query, Target& target) {
+  query = WithoutLink(query);
   while (!query.empty()) {
     const std::size_t end = query.find('&');
     const std::string_view raw = query.substr(0, end);
@@ -67,17 +77,22 @@ std::optional<Target> ParseTarget(std::string_view text) {
   return target;
 }
 
-std::string NextTarget(const Target& target, std::uint64_t skip, std::uint64_t top) {
+std::string NextTarget(const Target& target, std::uint64_t skip, std::uint64_t top,
+                       std::string_view after) {
   std::string next(target.path);
   char separator = '?';
   for (const Option& option : target.options) {
-    if (EqualsIgnoreCase(option.name, "$skip") || EqualsIgnoreCase(option.name, "$top")) continue;
+    if (EqualsIgnoreCase(option.name, "$skip") || EqualsIgnoreCase(option.name, "$top") ||
+        EqualsIgnoreCase(option.name, "__after")) {
+      continue;
+    }
     next += separator;
     next += option.raw;
     separator = '&';
   }
   next += separator + std::string("$skip=") + std::to_string(skip);
   if (top != 0) next += "&$top=" + std::to_string(top);
+  if (!after.empty()) next.append("&__after=").append(after);
   return next;
 }
 

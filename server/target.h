@@ -29,8 +29,10 @@ struct Target {
 
 std::optional<Target> ParseTarget(std::string_view target);
 
-// The same path and options, except that $skip and $top are replaced; top 0 leaves $top out.
-std::string NextTarget(const Target& target, std::uint64_t skip, std::uint64_t top);
+// The same path and options, except that $skip, $top and __after are replaced; top 0 leaves $top
+// out, and an empty `after` leaves that out.
+std::string NextTarget(const Target& target, std::uint64_t skip, std::uint64_t top,
+                       std::string_view after = {});
 
 std::string PercentEncoded(std::string_view text);
 

@@ -4,6 +4,8 @@
 
 #include <CppUTest/TestHarness.h>
 
+#include "server/http_date.h"
+
 using namespace holdfast;
 using namespace holdfast::server;
 
@@ -87,6 +89,9 @@ TEST(Protocol, FaultsAreNamedWithTheirStatus) {
       {"GET", "/tables/readings?$top=99999999999999999999", 400},
       {"GET", "/tables/readings?$skip=1e3", 400},
       {"GET", "/tables/readings?$filter=%", 400},
+      {"GET", "/tables/readings?$inlinecount=yes", 400},
+      {"GET", "/tables/readings?$count=maybe", 400},
+      {"GET", "/tables/readings?__after=yesterday", 400},
   };
   for (const auto& test : kCases) {
     LONGS_EQUAL_TEXT(test.status, RefusalOf(Head(test.method, test.target)), test.target);
@@ -127,6 +132,16 @@ TEST(Protocol, ListOptions) {
   CHECK(Good(Head("GET", "/tables/t?$count=true", "3.0.0")).list.count);
   LONGS_EQUAL(100, Good(Head("GET", "/tables/t")).list.top);
   LONGS_EQUAL(0, Good(Head("GET", "/tables/t?$top=0")).list.top);
+  CHECK_FALSE(Good(Head("GET", "/tables/t?$inlinecount=none&$count=false")).list.count);
+  const Operation large = Good(Head("GET", "/tables/t?$top=128000", "3.0.0"));
+  LONGS_EQUAL(limits::kPageRows, large.list.top);
+  LONGS_EQUAL(128000, large.wanted);
+  LONGS_EQUAL(400, RefusalOf(Head("GET", "/tables/t?$top=128001", "3.0.0")));
+  STRCMP_EQUAL("2026-01-02T03:04:05.678900Z",
+               Good(Head("GET", "/tables/t?__after=2026-01-02T03:04:05.6789Z")).list.after.c_str());
+  RequestHead head = Head("GET", "/tables/t", "3.0.0");
+  head.zumo_options = "nextLink=path , Include:Deleted";
+  CHECK(Good(head).path_links && Good(head).list.include_deleted);
 }
 
 TEST(Protocol, ContentTypes) {
@@ -191,6 +206,86 @@ TEST(Protocol, NextTargetKeepsThePathAndTheOtherOptions) {
   STRCMP_EQUAL("/tables/r%65adings?a=1&$filter=x%20eq%201&$skip=5&$top=2",
                NextTarget(*target, 5, 2).c_str());
   STRCMP_EQUAL("/tables/t?$skip=9", NextTarget(*ParseTarget("/tables/t"), 9, 0).c_str());
+  const auto followed = ParseTarget("/tables/t?$skip=9&__AFTER=2026-01-01T00:00:00Z");
+  STRCMP_EQUAL("/tables/t?$skip=12&__after=x", NextTarget(*followed, 12, 0, "x").c_str());
+}
+
+TEST(Protocol, ALinkInThePlaceOfAQueryIsReadAsItsQuery) {
+  const struct {
+    const char *target, *filter;
+  } kCases[] = {
+      {"/tables/t?https://h:1/tables/t?$filter=a&$skip=3", "a"},
+      {"/tables/t?http://h/tables/t?x=1&$filter=a", "a"},
+      {"/tables/t?$filter=https://h/?$filter=b", "https://h/?$filter=b"},
+      {"/tables/t?x=https://h/?$filter=b&$filter=a", "a"},
+      {"/tables/t?https://h/tables/t&$filter=a", "a"},
+      {"/tables/t?https://h/t=1?$filter=b&$filter=a", "a"},
+  };
+  for (const auto& test : kCases) {
+    const auto target = ParseTarget(test.target);
+    CHECK(target.has_value());
+    const std::string* filter = target->Find("$filter");
+    STRCMP_EQUAL_TEXT(test.filter, filter == nullptr ? "" : filter->c_str(), test.target);
+  }
+}
+
+TEST(Protocol, DatesOfHttp) {
+  const struct {
+    const char *text, *moment;
+  } kCases[] = {{"Sun, 06 Nov 1994 08:49:37 GMT", "1994-11-06T08:49:37.000Z"},
+                {"Sunday, 06-Nov-94 08:49:37 GMT", "1994-11-06T08:49:37.000Z"},
+                {"Sun Nov  6 08:49:37 1994", "1994-11-06T08:49:37.000Z"},
+                {"Sun, 06 Nov 1994 08:49:37", ""},
+                {"Sun, 06 Nov 1994 08:49:37 GMT+1", ""},
+                {"1994-11-06T08:49:37Z", ""},
+                {"Sun, 06 Nov 1994 28:49:37 GMT", ""},
+                {"", ""}};
+  for (const auto& test : kCases) {
+    const auto ticks = ParseHttpDate(test.text);
+    const TimestampText moment = ticks ? FormatTimestamp(*ticks, 3) : TimestampText();
+    STRCMP_EQUAL_TEXT(test.moment, std::string(moment.view()).c_str(), test.text);
+  }
+  const auto ticks = ParseTimestamp("1994-11-06T08:49:37.999999Z");
+  STRCMP_EQUAL("Sun, 06 Nov 1994 08:49:37 GMT", FormatHttpDate(*ticks).c_str());
+  STRCMP_EQUAL("Wed, 31 Dec 1969 23:59:59 GMT", FormatHttpDate(-1).c_str());
+}
+
+TEST(Protocol, ConditionsInTheirOrder) {
+  const char* const kMoment = "2026-01-02T03:04:05.600000Z";
+  const auto second = ParseHttpDate("Fri, 02 Jan 2026 03:04:05 GMT");
+  const auto next = ParseHttpDate("Fri, 02 Jan 2026 03:04:06 GMT");
+  Conditions none, dated, later, tagged;
+  CHECK(none.Met("v", kMoment));
+  CHECK_FALSE(none.Known("v", kMoment));
+  dated.unmodified_since = dated.modified_since = second;
+  CHECK_FALSE(dated.Met("v", kMoment));
+  CHECK_FALSE(dated.Known("v", kMoment));
+  later.unmodified_since = later.modified_since = next;
+  CHECK(later.Met("v", kMoment));
+  CHECK(later.Known("v", kMoment));
+  tagged = dated;
+  tagged.match = tagged.none_match = ParseTags("\"v\"", false);
+  CHECK(tagged.Met("v", kMoment));
+  CHECK(tagged.Known("v", kMoment));
+  CHECK_FALSE(tagged.Met("w", kMoment));
+  CHECK_FALSE(tagged.Known("w", kMoment));
+}
+
+TEST(Protocol, ConditionsOfEachVersion) {
+  for (const char* method : {"GET", "PUT"}) {
+    RequestHead head = Head(method, "/tables/t/a");
+    head.if_match = "\"v\"";
+    head.if_none_match = "*";
+    head.if_modified_since = head.if_unmodified_since = "Fri, 02 Jan 2026 03:04:05 GMT";
+    const bool read = method[0] == 'G';
+    const Conditions two = Good(head).conditions;
+    CHECK_EQUAL(!read, two.match.given);
+    CHECK_FALSE(two.none_match.given || two.modified_since || two.unmodified_since);
+    head.version = "3.0.0";
+    const Conditions three = Good(head).conditions;
+    CHECK(three.match.given && three.none_match.any && three.unmodified_since.has_value());
+    CHECK_EQUAL(read, three.modified_since.has_value());
+  }
 }
 
 TEST(Protocol, BodiesOfRows) {
@@ -209,6 +304,19 @@ TEST(Protocol, BodiesOfRows) {
   LONGS_EQUAL(400, refusal(update2, other));
   LONGS_EQUAL(400, refusal(update2, reserved));
   LONGS_EQUAL(0, refusal(update3, reserved));
+  RowFields alive, dead, odd, unsaid, empty_id;
+  CHECK(alive.Add("Deleted", ColumnType::kAny, Value::Boolean(false)).ok());
+  CHECK(dead.Add("deleted", ColumnType::kAny, Value::Boolean(true)).ok());
+  CHECK(odd.Add("deleted", ColumnType::kAny, Value::Text("false")).ok());
+  CHECK(unsaid.Add("deleted", ColumnType::kAny, Value::Null()).ok());
+  CHECK(empty_id.Add("id", ColumnType::kAny, Value::Text("")).ok());
+  LONGS_EQUAL(0, refusal(update3, alive));
+  LONGS_EQUAL(400, refusal(update3, dead));
+  LONGS_EQUAL(400, refusal(update3, odd));
+  LONGS_EQUAL(0, refusal(update3, unsaid));
+  LONGS_EQUAL(400, refusal(update3, empty_id));
+  LONGS_EQUAL(400, refusal(Good(Head("PUT", "/tables/t/a")), empty_id));
+  LONGS_EQUAL(0, refusal(Good(Head("POST", "/tables/t")), empty_id));
   LONGS_EQUAL(0, refusal(update2, bare));
   LONGS_EQUAL(400, refusal(Good(Head("PUT", "/tables/t/a", "3.0.0")), bare));
   LONGS_EQUAL(400, refusal(Good(Head("PATCH", "/tables/t")), bare));
@@ -221,10 +329,10 @@ TEST(Protocol, AVersionInABodyIsAPreconditionOf20) {
   Write write2, write3;
   const auto facts = ApplyBody(Good(Head("PATCH", "/tables/t/a")), row.view(), write2);
   CHECK(std::get<BodyFacts>(facts).version_in_body);
-  CHECK_FALSE(write2.if_match.Holds("v2"));
+  CHECK_FALSE(write2.conditions.match.Holds("v2"));
   const auto none = ApplyBody(Good(Head("PATCH", "/tables/t/a", "3.0.0")), row.view(), write3);
   CHECK_FALSE(std::get<BodyFacts>(none).version_in_body);
-  CHECK(write3.if_match.Holds("v2"));
+  CHECK(write3.conditions.match.Holds("v2"));
 }
 
 TEST(Protocol, Uuids) {

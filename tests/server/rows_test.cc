@@ -58,8 +58,8 @@ struct Change1 {
     return *this;
   }
   Change1& IfMatch(const std::string& version) {
-    write.if_match.given = true;
-    write.if_match.versions = {version};
+    write.conditions.match.given = true;
+    write.conditions.match.versions = {version};
     return *this;
   }
   Outcome Run(Rows& rows) {
@@ -226,6 +226,54 @@ TEST(Rows, PagesInATotalOrder) {
   const ListResult zero = List(none, "", "", 0);
   LONGS_EQUAL(0, zero.rows);
   LONGS_EQUAL(5, zero.count);
+}
+
+TEST(Rows, APageThatBeginsAfterAMomentPassesNoRowOver) {
+  for (const char* id : {"a", "b", "c", "d"}) Insert(id);
+  for (const char* order : {"", "updatedAt", "updatedAt asc,id"}) {
+    Keep first, rest;
+    const ListResult page = List(first, "value ge 0", order, 2);
+    STRCMP_EQUAL(first.updated.c_str(), page.last.c_str());
+    // What was seen changes, so that only two rows are left where there were four to skip two of.
+    const std::string seen = first.ids.substr(0, 1);
+    Change1 change(Change::kUpdate, seen.c_str());
+    CHECK(change.With("value", Value::Real(2)).Run(*rows) == Outcome::kDone);
+    ListQuery query;
+    query.table = "readings";
+    query.filter = "value ge 0";
+    query.order = order;
+    query.top = 100;
+    query.skip = 2;
+    query.after = page.last;
+    query.count = true;
+    const ListResult more = rows->List(query, rest);
+    LONGS_EQUAL(3, more.rows);
+    LONGS_EQUAL_TEXT(4, more.count, "the count is that of the whole list");
+    STRCMP_EQUAL(seen.c_str(), rest.id.c_str());
+  }
+  // In another order a moment says nothing, and $skip counts.
+  for (const char* order : {"value", "updatedAt desc", "id,updatedAt"}) {
+    Keep keep;
+    const ListResult page = List(keep, "", order, 2);
+    STRCMP_EQUAL("", page.last.c_str());
+  }
+}
+
+TEST(Rows, APreconditionOnTheMomentOrOnAnyRow) {
+  const Keep first = Insert("a");
+  const auto moment = ParseTimestamp(first.updated);
+  const auto run = [&](const Conditions& conditions) {
+    Change1 change(Change::kUpdate, "a");
+    change.write.conditions = conditions;
+    return change.Run(*rows);
+  };
+  Conditions conditions;
+  conditions.unmodified_since = *moment - 1;
+  CHECK(run(conditions) == Outcome::kStale);
+  conditions.unmodified_since = *moment;
+  CHECK(run(conditions) == Outcome::kDone);
+  conditions.none_match.given = conditions.none_match.any = true;
+  CHECK(run(conditions) == Outcome::kStale);
 }
 
 TEST(Rows, IncrementalFilterOnUpdatedAt) {
