@@ -57,6 +57,7 @@ struct TableConfig {
   std::vector<ColumnConfig> columns;  // without the system columns, in the order of the file
   Direction direction{};
   Conflict conflict{};
+  Conflict both_changed{};  // for kMerge; never kMerge itself
 };
 
 struct SyncConfig {
@@ -64,6 +65,7 @@ struct SyncConfig {
   std::int64_t connect_timeout_ms = 0;
   std::int64_t push_window_rows = 0;
   std::int64_t page_rows = 0;
+  std::int64_t look_back_ms = 0;
   std::int64_t write_back_interval_ms = 0;
 };
 

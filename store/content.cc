@@ -184,6 +184,13 @@ Result<std::string_view> SqlText::Finish() const {
   return std::string_view(text, std::size_t(sqlite3_str_length(text_)));
 }
 
+Result<Value> CopyValue(const Value& value, Arena& arena) {
+  if (value.type != ValueType::kText && value.type != ValueType::kBlob) return value;
+  Value kept = value;
+  HF_TRY_ASSIGN(kept.text, arena.Copy(value.text));
+  return kept;
+}
+
 int IndexOf(const Table& table, std::string_view column) {
   const auto columns = table.columns();
   for (std::size_t i = 0; i < columns.size(); ++i) {

@@ -56,6 +56,9 @@ void WriteContent(RowView row, const Table& table, SqlText& out);
 // {"id":"..","col":..} for people and for `conflicts`.
 void WriteJson(std::string_view id, RowView row, SqlText& out);
 
+// The value with its text or bytes in the arena.
+Result<Value> CopyValue(const Value& value, Arena& arena);
+
 // Position of a column; -1: there is none of that name.
 int IndexOf(const Table& table, std::string_view column);
 

@@ -64,7 +64,8 @@ Result<void> Upgrade(sqlite3* database, hal::Random& random) {
   if (found > schema::kVersion) {
     return Error{Code::kTooNew, Origin::kNone, int(found), "a later holdfast wrote this database"};
   }
-  // What changes from version to version goes here, oldest first: if (found < 2) ...
+  // What changes from version to version goes here, oldest first.
+  if (found == 1) HF_TRY(Execute(database, schema::kAddEditedAt));
   HF_TRY(Execute(database, schema::kCreate));
   HF_TRY(AddRandom(database, random, "installation", kInstallationBytes));
   HF_TRY(AddRandom(database, random, "incarnation", kIncarnationBytes));
@@ -84,14 +85,14 @@ Result<bool> IsCurrent(sqlite3* database) {
   if (found != schema::kVersion) return false;
   Statement parts(
       "SELECT (SELECT count(*) FROM sqlite_master WHERE name "
-      "IN('__operations','__errors','__config',"
+      "IN('__operations','__errors','__config','__resolutions','__missed',"
       "'__shadows','__tracking','__operations_keep_sequence'))+(SELECT count(*) FROM __config "
       "WHERE "
       "id IN('installation','incarnation','idPrefix'))");
   HF_TRY(parts.Open(database));
   const Using use(parts);
   HF_TRY(parts.Step());
-  if (parts.Integer(0) != 9) return false;
+  if (parts.Integer(0) != 11) return false;
   Statement tracking("SELECT 1 FROM __tracking WHERE id=1 AND applying=0");
   HF_TRY(tracking.Open(database));
   const Using use_tracking(tracking);

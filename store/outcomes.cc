@@ -209,41 +209,13 @@ Result<void> SqliteStore::Fail(std::int64_t sequence, const OperationError& erro
   if (!found) return Ok();
   SqliteTable& table = Own(*operation.table);
 
-  // The device's copy: the row, or what the operation keeps of it.
   SqlText local;
+  HF_TRY(LocalJson(operation, local));
+  HF_TRY_ASSIGN(const std::string_view local_text, local.Finish());
   HF_TRY(Ready(op_changes_));
   const Using use(op_changes_);
   op_changes_.Bind(1, sequence);
   HF_TRY(op_changes_.Step());
-  RowFields& row = row_;
-  row.clear();
-  const auto columns = table.columns();
-  const bool has_item = op_changes_.Integer(4) != 0;
-  const std::string_view item = op_changes_.Text(6);
-  void* item_room = has_item ? sqlite3_malloc64(item.size() + 1) : nullptr;
-  if (has_item && item_room == nullptr) return SqlError(SQLITE_NOMEM);
-  struct Free {
-    void* memory;
-    ~Free() { sqlite3_free(memory); }
-  } const free_item{item_room};
-  HF_TRY(Ready(table.columns_of));
-  const Using use_columns(table.columns_of);
-  if (has_item) {
-    Arena arena({static_cast<char*>(item_room), item.size() + 1});
-    HF_TRY(ParseContent(item, table, arena, content_));
-    for (std::size_t i = 0; i < columns.size(); ++i) {
-      if ((content_.present >> i & 1) == 0) continue;
-      HF_TRY(row.Add(columns[i].name.view(), columns[i].type, content_.values[i]));
-    }
-  } else {
-    table.columns_of.Bind(1, operation.id.view());
-    HF_TRY_ASSIGN(const bool there, table.columns_of.Step());
-    for (std::size_t i = 0; there && i < columns.size(); ++i) {
-      HF_TRY(row.Add(columns[i].name.view(), columns[i].type, table.columns_of.At(int(i) + 1)));
-    }
-  }
-  WriteJson(operation.id.view(), row.view(), local);
-  HF_TRY_ASSIGN(const std::string_view local_text, local.Finish());
 
   HF_TRY(Ready(fail_state_));
   fail_state_.Bind(1, sequence);

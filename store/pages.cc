@@ -90,8 +90,14 @@ Result<Applied> SqliteStore::ApplyRemote(const Table& table, RowView server_row)
     if (!found) return Explain(found.error());
     there = *found;
     if (there) {
-      if (own.find.Integer(2) != 0) return Applied::kSkippedPending;
-      if (!deleted && !version.empty() && own.find.Text(0) == version) return Applied::kUnchanged;
+      if (own.find.Integer(2) != 0) {
+        HF_TRY(Miss(own, id));
+        return Applied::kSkippedPending;
+      }
+      if (!deleted && !version.empty() && own.find.Text(0) == version) {
+        HF_TRY(Met(own, id));
+        return Applied::kUnchanged;
+      }
     }
   }
   if (!there) {
@@ -101,9 +107,14 @@ Result<Applied> SqliteStore::ApplyRemote(const Table& table, RowView server_row)
     shadow_delete_.Bind(2, id);
     auto pending = shadow_delete_.Step();
     if (!pending) return Explain(pending.error());
-    if (*pending) return Applied::kSkippedPending;
+    if (*pending) {
+      HF_TRY(Miss(own, id));
+      return Applied::kSkippedPending;
+    }
+    HF_TRY(Met(own, id));
     if (deleted) return Applied::kAbsent;
   }
+  HF_TRY(Met(own, id));
   // Whatever a shadow said of this id before, it is over.
   HF_TRY(Ready(remove_shadow_));
   remove_shadow_.Bind(1, own.name());
@@ -155,6 +166,100 @@ Result<void> SqliteStore::ForgetDeltaTokens(const Table& table) {
   remove_config_.Bind(1, from);
   remove_config_.Bind(2, to);
   return RunReady(remove_config_);
+}
+
+// A pull passes over a row with a queued operation, and its token moves on. Usually the push then
+// meets the server's copy; but an edit may be taken back, given up or merged away. What was passed
+// over is noted, and looked up when nothing is queued any more.
+Result<void> SqliteStore::Miss(const SqliteTable& table, std::string_view id) {
+  HF_TRY(Ready(add_missed_));
+  add_missed_.Bind(1, table.name());
+  add_missed_.Bind(2, id);
+  any_missed_ = true;
+  return RunReady(add_missed_);
+}
+
+Result<void> SqliteStore::Met(const SqliteTable& table, std::string_view id) {
+  if (!any_missed_) return Ok();
+  HF_TRY(Ready(remove_missed_));
+  remove_missed_.Bind(1, table.name());
+  remove_missed_.Bind(2, id);
+  return RunReady(remove_missed_);
+}
+
+Result<std::size_t> SqliteStore::Missed(const Table& table, std::size_t most, Arena& arena,
+                                        RowSink& sink) {
+  std::size_t count = 0;
+  if (!any_missed_) return count;
+  SqliteTable& own = Own(table);
+  std::string_view after;
+  while (count < most) {
+    bool queued = false;
+    {
+      HF_TRY(Ready(missed_));
+      const Using use(missed_);
+      missed_.Bind(1, own.name());
+      missed_.Bind(2, after);
+      HF_TRY_ASSIGN(const bool more, missed_.Step());
+      if (!more) return count;
+      HF_TRY_ASSIGN(after, arena.Copy(missed_.Text(0)));
+    }
+    {
+      HF_TRY(Ready(own.find));
+      const Using use(own.find);
+      own.find.Bind(1, after);
+      HF_TRY_ASSIGN(const bool row, own.find.Step());
+      queued = row && own.find.Integer(2) != 0;
+    }
+    {
+      HF_TRY(Ready(shadow_delete_));
+      const Using use(shadow_delete_);
+      shadow_delete_.Bind(1, own.name());
+      shadow_delete_.Bind(2, after);
+      HF_TRY_ASSIGN(const bool deleted_here, shadow_delete_.Step());
+      queued = queued || deleted_here;
+    }
+    if (queued) continue;
+    ++count;
+    RowFields row;
+    HF_TRY(row.Add(kId, ColumnType::kText, Value::Text(after)));
+    HF_TRY(sink.OnRow(row.view()));
+  }
+  return count;
+}
+
+Result<void> SqliteStore::NoteMissed(const Table& table, std::span<const std::string_view> ids) {
+  if (ids.empty()) return Ok();
+  Transaction transaction(*this);
+  HF_TRY(transaction.Start(Writer::kHoldfast));
+  for (const std::string_view id : ids) HF_TRY(Miss(Own(table), id));
+  return transaction.Commit();
+}
+
+Result<std::size_t> SqliteStore::SyncedIds(const Table& table, std::string_view after,
+                                           std::string_view last, const query::ParsedFilter* filter,
+                                           std::size_t most, RowSink& sink) {
+  const SqliteTable& own = Own(table);
+  std::string where;
+  query::Parameters parameters;
+  HF_TRY(Where(filter, table, where, parameters));
+  Statement select("SELECT id FROM " + own.quoted_name + " AS t WHERE id>? AND (?='' OR id<=?)" +
+                   (where.empty() ? "" : " AND " + where) +
+                   " AND version IS NOT NULL AND NOT EXISTS(SELECT 1 FROM __operations o WHERE "
+                   "o.sequence=t.__op AND o.itemId=t.id) ORDER BY id LIMIT ?");
+  HF_TRY(Ready(select));
+  int next = 1;
+  for (const std::string_view text : {after, last, last}) select.Bind(next++, text);
+  for (std::size_t i = 0; i < parameters.count; ++i) select.Bind(next++, parameters.values[i]);
+  select.Bind(next, std::int64_t(most));
+  for (std::size_t count = 0;; ++count) {
+    auto more = select.Step();
+    if (!more) return Explain(more.error());
+    if (!*more) return count;
+    RowFields row;
+    HF_TRY(row.Add(kId, ColumnType::kText, select.At(0)));
+    HF_TRY(sink.OnRow(row.view()));
+  }
 }
 
 }  // namespace holdfast::store

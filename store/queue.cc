@@ -40,13 +40,6 @@ class ParseRoom {
   Arena& arena_;
 };
 
-Result<Value> Keep(const Value& value, Arena& arena) {
-  if (value.type != ValueType::kText && value.type != ValueType::kBlob) return value;
-  Value kept = value;
-  HF_TRY_ASSIGN(kept.text, arena.Copy(value.text));
-  return kept;
-}
-
 }  // namespace
 
 // The columns of next_operation_ and find_operation_. false: of a table that is not defined.
@@ -62,6 +55,7 @@ Result<bool> SqliteStore::Fill(Statement& statement, Operation& out) {
   out.changes = statement.Integer(5);
   HF_TRY(out.base_version.Assign(statement.Text(6)));
   out.attempts = std::int32_t(statement.Integer(8));
+  out.edited_unix_s = statement.Integer(9);
   if (statement.IsNull(7)) return true;
 
   out.follows_own = true;
@@ -179,7 +173,7 @@ Result<Content> SqliteStore::Load(Operation& operation, Extent extent, Arena& ar
       continue;
     }
     if (!frozen) {
-      HF_TRY_ASSIGN(value, Keep(value, arena));
+      HF_TRY_ASSIGN(value, CopyValue(value, arena));
     }
     HF_TRY(room.Add(columns[i].name.view(), columns[i].type, value));
     content.mask |= bit;

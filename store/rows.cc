@@ -114,38 +114,46 @@ Result<bool> SqliteStore::Delete(const Table& table, std::string_view id) {
   return removed;
 }
 
+Result<void> SqliteStore::Where(const query::ParsedFilter* filter, const Table& table,
+                                std::string& where, query::Parameters& parameters) {
+  if (filter == nullptr || filter->root < 0) return Ok();
+  scratch_arena_.Reset();
+  query::QueryError problem;
+  char room[limits::kFilterBytes * 4];
+  TextWriter text(room);
+  if (auto made = query::AppendWhere(*filter, table, scratch_arena_, text, parameters, problem);
+      !made) {
+    return ExplainQuery(made.error(), problem);
+  }
+  HF_TRY(text.Finish());
+  where = "(" + std::string(text.view()) + ")";
+  return Ok();
+}
+
+Error SqliteStore::ExplainQuery(const Error& error, const query::QueryError& problem) {
+  why_ = std::string("column ") + std::to_string(problem.column) + ": " +
+         (problem.what != nullptr ? problem.what : "the filter cannot be used");
+  return error;
+}
+
 Result<void> SqliteStore::Read(const Table& table, const ReadQuery& query, RowSink& sink) {
   const SqliteTable& own = Own(table);
   std::string sql = "SELECT id";
   for (const Column& column : own.columns()) sql += "," + QuoteName(column.name.view());
   sql += ",createdAt,updatedAt,version FROM " + own.quoted_name;
 
-  scratch_arena_.Reset();
   query::Parameters parameters;
-  query::QueryError problem;
-  char room[limits::kFilterBytes * 4];
-  TextWriter text(room);
-  const auto refuse = [&](const Error& error) {
-    why_ = std::string("column ") + std::to_string(problem.column) + ": " +
-           (problem.what != nullptr ? problem.what : "the filter cannot be used");
-    return error;
-  };
-  std::string where;
+  std::string where, passes;
   if (!query.id.empty()) where = "id=?";
-  if (query.filter != nullptr && query.filter->root >= 0) {
-    if (auto made =
-            query::AppendWhere(*query.filter, table, scratch_arena_, text, parameters, problem);
-        !made) {
-      return refuse(made.error());
-    }
-    HF_TRY(text.Finish());
-    where += (where.empty() ? "(" : " AND (") + std::string(text.view()) + ")";
-  }
+  HF_TRY(Where(query.filter, table, passes, parameters));
+  if (!passes.empty()) where += (where.empty() ? "" : " AND ") + passes;
   if (!where.empty()) sql += " WHERE " + where;
   if (!query.order_by.empty()) {
-    text.Rewind(0);
+    query::QueryError problem;
+    char room[limits::kFilterBytes * 4];
+    TextWriter text(room);
     if (auto made = query::AppendOrderBy(query.order_by, table, text, problem); !made) {
-      return refuse(made.error());
+      return ExplainQuery(made.error(), problem);
     }
     HF_TRY(text.Finish());
     sql += " ORDER BY " + std::string(text.view());

@@ -6,7 +6,7 @@
 namespace holdfast::store::schema {
 
 // Grows with every change that an older holdfast must not touch. Kept in __config.
-inline constexpr int kVersion = 1;
+inline constexpr int kVersion = 2;
 
 // Each statement may run again: a file that lost its power half-way is completed.
 inline constexpr const char* kCreate = R"(
@@ -19,6 +19,7 @@ CREATE TABLE IF NOT EXISTS __operations(
   changes INTEGER NOT NULL,
   attempts INTEGER NOT NULL DEFAULT 0,
   queuedAt INTEGER,
+  editedAt INTEGER,
   baseVersion TEXT,
   base TEXT,
   item TEXT,
@@ -37,6 +38,21 @@ CREATE TABLE IF NOT EXISTS __errors(
   base TEXT,
   rawResult TEXT,
   serverVersion TEXT);
+CREATE TABLE IF NOT EXISTS __resolutions(
+  id INTEGER PRIMARY KEY,
+  decidedAt INTEGER,
+  rule TEXT NOT NULL,
+  kept INTEGER NOT NULL,
+  operationKind INTEGER NOT NULL,
+  tableName TEXT NOT NULL,
+  itemId TEXT NOT NULL,
+  item TEXT,
+  base TEXT,
+  server TEXT);
+CREATE TABLE IF NOT EXISTS __missed(
+  tableName TEXT NOT NULL,
+  itemId TEXT NOT NULL,
+  PRIMARY KEY(tableName, itemId)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS __config(id TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS __shadows(
   tableName TEXT NOT NULL,
@@ -64,6 +80,12 @@ END;
 #define HOLDFAST_NEXT_SEQUENCE                                                        \
   "max(ifnull((SELECT sequence FROM __operations ORDER BY sequence DESC LIMIT 1),0)," \
   "(SELECT lastSequence FROM __tracking WHERE id=1))+1"
+
+// Seconds since 1970. Cheaper than strftime('%s'), and there before unixepoch() was.
+#define HOLDFAST_NOW_SECONDS "CAST((julianday('now')-2440587.5)*86400 AS INTEGER)"
+
+// From version 1 to 2; the rest is in kCreate.
+inline constexpr const char* kAddEditedAt = "ALTER TABLE __operations ADD COLUMN editedAt INTEGER";
 
 }  // namespace holdfast::store::schema
 

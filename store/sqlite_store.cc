@@ -42,10 +42,11 @@ SqliteStore::SqliteStore()
       rollback_("ROLLBACK"),
       next_operation_(
           "SELECT sequence,tableName,itemId,kind,state,changes,baseVersion,previous,"
-          "attempts FROM __operations WHERE sequence>?1 ORDER BY sequence"),
+          "attempts,ifnull(editedAt,queuedAt) FROM __operations WHERE sequence>?1 ORDER BY "
+          "sequence"),
       find_operation_(
           "SELECT sequence,tableName,itemId,kind,state,changes,baseVersion,previous,"
-          "attempts FROM __operations WHERE sequence=?1"),
+          "attempts,ifnull(editedAt,queuedAt) FROM __operations WHERE sequence=?1"),
       operation_exists_("SELECT 1 FROM __operations WHERE sequence=?1"),
       op_changes_(
           "SELECT changes,kind,tableName,itemId,item IS NOT NULL,base,item,state FROM "
@@ -83,14 +84,30 @@ SqliteStore::SqliteStore()
           "UPDATE __operations SET kind=1,state=0,baseVersion=?2,base=?3,sent=NULL WHERE "
           "sequence=?1"),
       change_kind_(
-          "UPDATE __operations SET kind=?2,baseVersion=?3,base=NULL,state=CASE state WHEN 2 "
-          "THEN 0 ELSE state END WHERE sequence=?1"),
+          "UPDATE __operations SET kind=?2,baseVersion=?3,base=NULL,sent=CASE state WHEN 2 THEN "
+          "NULL "
+          "ELSE sent END,state=CASE state WHEN 2 THEN 0 ELSE state END WHERE sequence=?1"),
       fail_state_("UPDATE __operations SET state=2 WHERE sequence=?1"),
       fail_(
           "INSERT OR REPLACE INTO __errors(id,kind,httpStatus,operationVersion,operationKind,"
           "tableName,itemId,item,base,rawResult,serverVersion) VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,"
           "?10,?11)"),
       drop_error_("DELETE FROM __errors WHERE id=?1"),
+      error_kind_("SELECT kind FROM __errors WHERE id=?1"),
+      send_again_(
+          "UPDATE __operations SET state=CASE state WHEN 2 THEN attempts>1 ELSE state END WHERE "
+          "sequence=?1"),
+      log_resolution_(
+          "INSERT INTO __resolutions(decidedAt,rule,kept,operationKind,tableName,itemId,item,base,"
+          "server) VALUES(" HOLDFAST_NOW_SECONDS ",?1,?2,?3,?4,?5,?6,?7,?8)"),
+      trim_resolutions_(
+          "DELETE FROM __resolutions WHERE id<=(SELECT max(id) FROM __resolutions)-?1"),
+      resolutions_(
+          "SELECT id,ifnull(decidedAt,0),kept,operationKind,tableName,itemId,rule,item,server,base "
+          "FROM __resolutions WHERE id>?1 ORDER BY id LIMIT 1"),
+      add_missed_("INSERT OR IGNORE INTO __missed(tableName,itemId) VALUES(?1,?2)"),
+      remove_missed_("DELETE FROM __missed WHERE tableName=?1 AND itemId=?2"),
+      missed_("SELECT itemId FROM __missed WHERE tableName=?1 AND itemId>?2 ORDER BY itemId"),
       any_error_("SELECT 1 FROM __errors LIMIT 1"),
       errors_(
           "SELECT id,kind,httpStatus,operationKind,tableName,itemId,item,base,rawResult,"
@@ -135,6 +152,11 @@ Result<void> SqliteStore::Start(const Options& options, hal::Storage& storage,
   HF_TRY(Raw(kJournalLimit));
   HF_TRY(Raw("PRAGMA foreign_keys=OFF"));
   if (auto migrated = Migrate(database_, random); !migrated) return Explain(migrated.error());
+
+  Statement any_missed("SELECT 1 FROM __missed LIMIT 1");
+  HF_TRY(Ready(any_missed));
+  HF_TRY_ASSIGN(any_missed_, any_missed.Step());
+  any_missed.Reset();
 
   HF_TRY(Ready(get_config_));
   const Using use(get_config_);

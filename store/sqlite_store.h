@@ -5,8 +5,8 @@
 // So the connection switches triggers off (SQLITE_DBCONFIG_ENABLE_TRIGGER) unless it writes on
 // behalf of a program: Writer::kProgram. Nobody else can see that, and no flag has to survive.
 //
-// queue.cc operations on their way, outcomes.cc what became of them, pages.cc pulls, rows.cc local
-// rows, define.cc tables.
+// queue.cc operations on their way, outcomes.cc what became of them, copies.cc and resolve.cc
+// conflicts, pages.cc pulls, purge.cc, rows.cc local rows, define.cc tables.
 #ifndef HOLDFAST_STORE_SQLITE_STORE_H_
 #define HOLDFAST_STORE_SQLITE_STORE_H_
 
@@ -50,7 +50,11 @@ class SqliteStore final : public Store {
   Result<void> ChangeKind(std::int64_t sequence, Kind kind, std::string_view version) override;
   Result<void> Fail(std::int64_t sequence, const OperationError& error) override;
   Result<void> Drop(std::int64_t sequence, std::int64_t changes) override;
-  Result<void> Resolve(std::int64_t sequence, Copy keep, RowView server_row) override;
+  Result<void> Resolve(std::int64_t sequence, const Resolution& resolution) override;
+  Result<void> Resolutions(Arena& arena, ResolutionSink& sink) override;
+  Result<Copies> LoadCopies(std::int64_t sequence, Arena& arena, RowFields& local,
+                            RowFields& base) override;
+  Result<std::uint64_t> RetryParked(std::uint64_t tables) override;
   Result<void> Errors(Arena& arena, ErrorSink& sink) override;
   Result<std::uint64_t> CountSendable(std::uint64_t tables) override;
   Result<QueueStats> Stats() override;
@@ -62,6 +66,13 @@ class SqliteStore final : public Store {
   void AbortPage() override;
   Result<TimestampText> DeltaToken(const Table& table, std::string_view query_id) override;
   Result<void> ForgetDeltaTokens(const Table& table) override;
+  Result<std::size_t> Missed(const Table& table, std::size_t most, Arena& arena,
+                             RowSink& sink) override;
+  Result<void> NoteMissed(const Table& table, std::span<const std::string_view> ids) override;
+  Result<std::size_t> SyncedIds(const Table& table, std::string_view after, std::string_view last,
+                                const query::ParsedFilter* filter, std::size_t most,
+                                RowSink& sink) override;
+  Result<Purged> Purge(const Table& table, const query::ParsedFilter* filter, bool force) override;
 
   Result<void> SetFact(std::string_view key, std::string_view value) override;
   Result<bool> Fact(std::string_view key, FixedString<512>& value) override;
@@ -114,16 +125,36 @@ class SqliteStore final : public Store {
   Result<void> MakeTriggers(const TriggerTable& shape);
   Result<void> QueueExistingRows(const TriggerTable& shape);
 
+  // pages.cc
+  Result<void> Miss(const SqliteTable& table, std::string_view id);
+  Result<void> Met(const SqliteTable& table, std::string_view id);
+
   // rows.cc
   Result<std::uint64_t> ProgramColumns(const SqliteTable& table, RowView row);
   Result<void> BindColumns(Statement& statement, const SqliteTable& table, RowView row,
                            std::uint64_t mask, int& next);
   Result<void> PredictId(Id& id);
+  // "(...)" for a filter, with its parameters; "" when there is none.
+  Result<void> Where(const query::ParsedFilter* filter, const Table& table, std::string& where,
+                     query::Parameters& parameters);
+  Error ExplainQuery(const Error& error, const query::QueryError& problem);
 
   // queue.cc
   Result<bool> Fill(Statement& statement, Operation& out);
-  Result<void> KeepLocal(const Operation& operation, RowView server_row);
+
+  // resolve.cc, copies.cc
+  Result<void> Settle(const Operation& operation, const Resolution& resolution);
+  Result<void> KeepLocal(const Operation& operation, RowView server_row, bool parked);
   Result<void> KeepServer(const Operation& operation, RowView server_row);
+  Result<void> KeepMerged(const Operation& operation, RowView server_row, RowView merged);
+  Result<void> PutMerged(const Operation& operation, RowView merged);
+  Result<void> GiveUp(const Operation& operation);
+  Result<bool> IsParked(std::int64_t sequence);
+  Result<void> LogResolution(const Operation& operation, const Resolution& resolution);
+  // The device's copy as JSON: the row, or what the operation keeps of it.
+  Result<void> LocalJson(const Operation& operation, SqlText& out);
+
+  // outcomes.cc
   Result<void> CompleteOne(const Completion& completion, std::int64_t& highest);
   Result<void> HandOver(const Completion& completion, SqliteTable& table);
   Result<void> WriteServerRow(SqliteTable& table, const Completion& completion);
@@ -137,7 +168,8 @@ class SqliteStore final : public Store {
   std::string path_;
   Writer writer_ = Writer::kProgram;
   Open open_ = Open::kNone;
-  bool relaxed_ = false;  // synchronous=NORMAL
+  bool relaxed_ = false;     // synchronous=NORMAL
+  bool any_missed_ = false;  // __missed may have rows
   std::vector<std::unique_ptr<SqliteTable>> tables_;
   std::vector<const Table*> views_;
   Id installation_, id_prefix_;
@@ -155,7 +187,10 @@ class SqliteStore final : public Store {
       remove_operation_, keep_sequence_, next_sequence_;
   Statement version_of_shadow_, shadow_delete_, remove_shadow_, remove_shadow_of_, shadow_version_;
   Statement mark_, unmark_, sent_, rebase_, hand_over_, moved_, change_kind_, fail_state_, fail_,
-      drop_error_, any_error_, errors_, count_sendable_;
+      drop_error_, error_kind_, send_again_;
+  Statement log_resolution_, trim_resolutions_, resolutions_;
+  Statement add_missed_, remove_missed_, missed_;
+  Statement any_error_, errors_, count_sendable_;
   Statement get_config_, set_config_, remove_config_;
 };
 

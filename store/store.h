@@ -76,8 +76,9 @@ struct Operation {
   Id id;
   Kind kind = Kind::kInsert;
   State state = State::kPending;
-  std::int64_t changes = 0;   // grows with every local edit merged into the operation
-  Version base_version;       // the version that the edit stands on; empty: none
+  std::int64_t changes = 0;        // grows with every local edit merged into the operation
+  Version base_version;            // the version that the edit stands on; empty: none
+  std::int64_t edited_unix_s = 0;  // the last edit, by this device's clock; 0: unknown
   bool follows_own = false;   // an earlier operation of the same row preceded it (see `previous`)
   std::int64_t previous = 0;  // that earlier operation, while it is still queued; 0: none
   std::int32_t attempts = 0;
@@ -142,6 +143,44 @@ class ErrorSink {
  public:
   virtual ~ErrorSink() = default;
   virtual Result<void> OnError(const ErrorRecord& record) = 0;
+};
+
+// How the error of an operation is settled.
+enum class Keep : std::uint8_t {
+  kLocal = 0,    // the device's row goes to the server, whatever is there
+  kServer = 1,   // the server's row comes here; there is none: the local one goes
+  kMerged = 2,   // the server's row with the columns of `merged` on top, which go to the server
+  kNeither = 3,  // the edit is given up: the row is as it was before it, or as the server has it
+};
+
+struct Resolution {
+  Keep keep = Keep::kLocal;
+  std::string_view rule = {};  // who decided, for the log: "person", "newest", ...
+  RowView server_row = {};     // the server's copy; empty: it has none, or none is known
+  RowView merged = {};         // kMerged: user's columns
+  std::int64_t changes = 0;    // not 0: kBusy when the operation has other `changes` by now
+};
+
+// What was decided, and what it overwrote; kept in __resolutions.
+struct ResolutionRecord {
+  std::int64_t number = 0;  // grows
+  std::int64_t decided_unix_s = 0;
+  std::string_view table, id, rule;
+  Keep keep = Keep::kLocal;
+  Kind operation_kind = Kind::kInsert;
+  std::string_view local_row, server_row;  // JSON, as they were before; empty: there was none
+  std::string_view base_row;               // as in ErrorRecord
+};
+
+class ResolutionSink {
+ public:
+  virtual ~ResolutionSink() = default;
+  virtual Result<void> OnResolution(const ResolutionRecord& record) = 0;
+};
+
+struct Purged {
+  std::uint64_t rows = 0;        // removed from the table
+  std::uint64_t operations = 0;  // discarded unsent
 };
 
 // ------------------------------------------------------------------------------------------- pull
@@ -245,12 +284,22 @@ class Store {
   virtual Result<void> Fail(std::int64_t sequence, const OperationError& error) = 0;
   // The operation leaves without being sent: it changes nothing (edited back, or its row is gone).
   virtual Result<void> Drop(std::int64_t sequence, std::int64_t changes) = 0;
-  // Settles the error of an operation, in one transaction. kLocal: it is sent again, on the version
-  // that the server holds (`server_row` empty: on what it stood on before; deleted there: as an
-  // insert). kServer: the server's row is stored (empty or deleted: the local one is removed) and
-  // the operation leaves. kNotFound: no such operation.
-  enum class Copy : std::uint8_t { kLocal, kServer };
-  virtual Result<void> Resolve(std::int64_t sequence, Copy keep, RowView server_row) = 0;
+  // Settles an operation that is in conflict or parked, or is about to be, and logs what was
+  // overwritten, in one transaction. kNotFound: no such operation. kBusy: it was edited since
+  // (`changes`), or a later operation of the row waits for it.
+  virtual Result<void> Resolve(std::int64_t sequence, const Resolution& resolution) = 0;
+  // What Resolve() did, oldest first; the last limits::kResolutionsKept are kept.
+  virtual Result<void> Resolutions(Arena& arena, ResolutionSink& sink) = 0;
+  // The operation's three copies as Resolve() sees them, for a three-way merge. Borrowed from the
+  // arena. `base` is empty when it is not known, `local` when the row was deleted.
+  struct Copies {
+    RowView local, base;
+    std::int64_t changes = 0;
+  };
+  virtual Result<Copies> LoadCopies(std::int64_t sequence, Arena& arena, RowFields& local,
+                                    RowFields& base) = 0;
+  // Parked operations of these tables are sent again; returns how many.
+  virtual Result<std::uint64_t> RetryParked(std::uint64_t tables) = 0;
   virtual Result<void> Errors(Arena& arena, ErrorSink& sink) = 0;
   // Operations of these tables that a push could send now (failed ones wait for somebody).
   virtual Result<std::uint64_t> CountSendable(std::uint64_t tables) = 0;
@@ -267,6 +316,24 @@ class Store {
   // "" when there is none.
   virtual Result<TimestampText> DeltaToken(const Table& table, std::string_view query_id) = 0;
   virtual Result<void> ForgetDeltaTokens(const Table& table) = 0;
+  // Rows whose copy here is doubtful, and that have no queued operation: a pull passed over them
+  // because of one that has left without meeting the server's copy; or NoteMissed() was told so.
+  // `sink` gets up to `most` of them, an id each; returns how many.
+  virtual Result<std::size_t> Missed(const Table& table, std::size_t most, Arena& arena,
+                                     RowSink& sink) = 0;
+  virtual Result<void> NoteMissed(const Table& table, std::span<const std::string_view> ids) = 0;
+  // The ids of rows that have a version and no operation, and that pass `filter` (null: all): the
+  // first `most` after `after`, in the order of their bytes, up to `last` (empty: to the end).
+  virtual Result<std::size_t> SyncedIds(const Table& table, std::string_view after,
+                                        std::string_view last, const query::ParsedFilter* filter,
+                                        std::size_t most, RowSink& sink) = 0;
+
+  // ---- purge
+  // Removes rows here and tells the server nothing, in one transaction. Rows with operations:
+  // kBusy unless `force`, which discards these as well. Delta tokens are forgotten when the whole
+  // table was purged or an operation was discarded, so that the next pull brings everything.
+  virtual Result<Purged> Purge(const Table& table, const query::ParsedFilter* filter,
+                               bool force) = 0;
 
   // ---- small facts kept for the agent (last success, Retry-After, ...), in __config.
   virtual Result<void> SetFact(std::string_view key, std::string_view value) = 0;

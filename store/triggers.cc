@@ -14,14 +14,13 @@ namespace holdfast::store {
 namespace {
 
 const std::string kNext = HOLDFAST_NEXT_SEQUENCE;
-// Seconds since 1970. Cheaper than strftime('%s'), and there before unixepoch() was.
-const std::string kNow = "CAST((julianday('now')-2440587.5)*86400 AS INTEGER)";
+const std::string kNow = HOLDFAST_NOW_SECONDS;
 const std::string kIntoShadows =
     "INSERT INTO __shadows(tableName,itemId,op,version,createdAt,updatedAt,content,refers) ";
 // An edit makes a failed operation sendable. Its last attempt was refused; if it was not the only
 // one, the server may have taken an earlier one, so it is not `pending` as one that never left.
-const std::string kEdited =
-    "changes=changes+1,state=CASE state WHEN 2 THEN attempts>1 ELSE state END";
+const std::string kEdited = "changes=changes+1,editedAt=" HOLDFAST_NOW_SECONDS
+                            ",state=CASE state WHEN 2 THEN attempts>1 ELSE state END";
 
 // Joins by a balanced tree of parentheses: the parser's depth is limited (100 in our build).
 std::string Join(const std::vector<std::string>& parts, std::size_t begin, std::size_t end,

@@ -50,6 +50,7 @@ struct ListQuery {
   std::uint32_t top = 0;      // rows wanted at most; 0: the server's choice
   std::uint32_t skip = 0;
   bool include_deleted = false;
+  bool ids_only = false;          // rows of an id alone
   std::string_view continuation;  // a next link of this server; when set, all else is ignored
 };
 

@@ -45,6 +45,7 @@ constexpr Option kPushOptions[] = {
      .help = "only this table",
      .kind = Kind::kText,
      .repeatable = true},
+    {.name = "--retry-parked", .help = "send rows again that the server has refused"},
     kJson,
 };
 constexpr Option kPullOptions[] = {
@@ -58,12 +59,26 @@ constexpr Option kPullOptions[] = {
     kJson,
 };
 constexpr Option kStatusOptions[] = {kJson};
-constexpr Option kConflictsOptions[] = {kJson};
+constexpr Option kConflictsOptions[] = {
+    {.name = "--log", .help = "what was decided so far, and what that overwrote"},
+    kJson,
+};
 constexpr Option kResolveOptions[] = {
     {.name = "--keep",
      .value = "COPY",
      .help = "\"local\" (sent again on the server's version) or \"server\"",
      .kind = Kind::kText},
+    {.name = "--merge",
+     .value = "FILE",
+     .help = "this JSON object, on top of the server's row ('-': stdin)",
+     .kind = Kind::kText},
+    {.name = "--discard", .help = "give up the edit"},
+};
+constexpr Option kPurgeOptions[] = {
+    kWhere,
+    {.name = "--force", .help = "discard operations that wait to be pushed"},
+    {.name = "--no-push", .help = "do not push first"},
+    kJson,
 };
 constexpr Option kKeysOptions[] = {kJson};
 constexpr Option kVersionOptions[] = {kJson};
@@ -90,10 +105,18 @@ constexpr std::string_view kPullDetails =
     "Rows that wait to be pushed are left alone.\n";
 constexpr std::string_view kStatusDetails = "Asks this device only, never the server.\n";
 constexpr std::string_view kConflictsDetails =
-    "Each with its number, the copy here and the server's. Exit code 4 when something waits.\n";
+    "Each with its number, the copy here and the server's. Exit code 4 when something waits.\n"
+    "With --log: what people and policies decided, with both copies as they were.\n";
 constexpr std::string_view kResolveDetails =
     "ID is the number that 'conflicts' shows, or the id of the row. A refused row is sent\n"
-    "again with --keep local; so is one that is changed.\n";
+    "again with --keep local; so is one that is changed. Columns that a merged row leaves\n"
+    "out are the server's. A discarded edit leaves the row as the server has it, or as it\n"
+    "was before. What is overwritten is kept: 'conflicts --log'.\n";
+constexpr std::string_view kPurgeDetails =
+    "Pushes first, then removes rows from this device only; the server keeps them. Refuses\n"
+    "while operations of these rows wait; --force discards those and says how many. A\n"
+    "purged table comes back whole with the next pull; rows purged with --where only when\n"
+    "they change on the server, or with 'pull --full'.\n";
 constexpr std::string_view kCheckDetails =
     "Prints all problems as FILE:LINE: KEY: PROBLEM, with the code that the start uses.\n";
 constexpr std::string_view kCompletionDetails = "Use it with: source <(holdfast completion bash)\n";
@@ -112,6 +135,8 @@ constexpr Command kCommands[] = {
     {"push", "", 0, 0, kPushOptions, "send what waits to the server", kPushDetails, RunPush},
     {"pull", "[TABLE]...", 0, kMany, kPullOptions, "push, then fetch what changed on the server",
      kPullDetails, RunPull},
+    {"purge", "TABLE", 1, 1, kPurgeOptions, "push, then remove rows from this device only",
+     kPurgeDetails, RunPurge},
     {"status", "", 0, 0, kStatusOptions, "how things stand, on one screen", kStatusDetails,
      RunStatus},
     {"conflicts", "", 0, 0, kConflictsOptions, "list rows that wait for a decision",

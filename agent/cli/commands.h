@@ -26,6 +26,7 @@ Exit RunPut(Context& context, const Arguments& arguments);
 Exit RunDelete(Context& context, const Arguments& arguments);
 Exit RunPush(Context& context, const Arguments& arguments);
 Exit RunPull(Context& context, const Arguments& arguments);
+Exit RunPurge(Context& context, const Arguments& arguments);
 Exit RunStatus(Context& context, const Arguments& arguments);
 Exit RunConflicts(Context& context, const Arguments& arguments);
 Exit RunResolve(Context& context, const Arguments& arguments);

@@ -46,6 +46,8 @@ class Answer : public transport::ResponseSink {
   Result<RowView> Row();
   // The first row of the list in the body. false: the list is empty. kBadAnswer: there is no list.
   Result<bool> FirstRow(RowView& row);
+  // Room that lives as long as the row.
+  Arena& arena() { return arena_; }
   // The ETag's version, else the body's.
   std::string_view RowVersion(RowView row) const;
   // The server's own words, for people.

@@ -39,6 +39,7 @@ void Cursor::Row(std::string_view id, std::string_view updated_at) {
   if (!last_id_.Assign(id)) return;
   const auto ticks = ParseTimestamp(updated_at);
   if (!ticks) return;  // a row without a date moves nothing
+  saw_dates_ = true;
   if (*ticks >= newest_ticks_ && newest_.Assign(updated_at)) newest_ticks_ = *ticks;
   if (mode_ == Mode::kSweep) return;
   if (*ticks < last_ticks_) ordered_ = false;

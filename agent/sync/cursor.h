@@ -46,6 +46,8 @@ class Cursor {
 
   // At the very end also when the server did not keep the order.
   std::string_view final_token() const { return newest_.view(); }
+  // Whether any row had a date: else the token stays as it was.
+  bool saw_dates() const { return saw_dates_; }
 
   // The server takes smaller pages only. false: it is as small as it gets.
   bool Shrink();
@@ -61,6 +63,7 @@ class Cursor {
   bool exact_pages_;
   Mode mode_ = Mode::kForward;
   bool ordered_ = true;
+  bool saw_dates_ = false;
   TimestampText since_, before_;  // what is asked
   TimestampText token_, newest_;
   Ticks since_ticks_ = INT64_MIN, last_ticks_ = INT64_MIN, newest_ticks_ = INT64_MIN;

@@ -1,20 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/sync/pull.h"
 
-#include <algorithm>
 #include <cinttypes>
 #include <cstdio>
-#include <cstring>
+
+#include "agent/sync/conform.h"
 
 namespace holdfast::agent {
-namespace {
-
-// Rows are stored when this much of a page has arrived: one commit per chunk, none while waiting.
-constexpr std::size_t kChunkBytes = 128 << 10;
-constexpr std::size_t kArenaBytes = limits::kRowBytes + (128 << 10);
-
-}  // namespace
-
 Result<void> QueryKey(std::string_view query_id, std::string_view filter,
                       FixedString<limits::kIdBytes + 32>& key) {
   if (query_id.empty()) query_id = "default";
@@ -30,16 +22,24 @@ Result<void> QueryKey(std::string_view query_id, std::string_view filter,
   return key.Append(hash);
 }
 
+namespace {
+
+// A little earlier than the token; as it is when it cannot be read.
+TimestampText Before(const TimestampText& token, hal::Duration look_back) {
+  const auto ticks = ParseTimestamp(token.view());
+  if (!ticks || look_back.ns <= 0) return token;
+  return FormatTimestamp(*ticks - look_back.milliseconds() * kTicksPerMillisecond, 7);
+}
+
+}  // namespace
+
 Pull::Pull(store::Store& store, transport::Transport& transport, const store::Table& table,
            const PullOptions& options)
     : store_(store),
       transport_(transport),
       table_(table),
       options_(options),
-      chunk_(new char[kChunkBytes]),
-      row_(new char[limits::kRowBytes]),
-      arena_bytes_(new char[kArenaBytes]),
-      arena_({arena_bytes_.get(), kArenaBytes}) {}
+      page_(store, transport, table, *this) {}
 
 bool Pull::Step(hal::Duration wait) {
   if (phase_ == Phase::kDone) return true;
@@ -49,12 +49,14 @@ bool Pull::Step(hal::Duration wait) {
     return true;
   }
   Result<void> step;
-  if (phase_ == Phase::kBegin) {
-    step = Start();
-  } else {
-    transport_.Pump(wait);
-    if (!page_done_) return false;
-    step = EndPage();
+  switch (phase_) {
+    case Phase::kBegin: step = Start(); break;
+    case Phase::kPage:
+      if (!page_.Pump(wait)) return false;
+      step = EndPage();
+      break;
+    case Phase::kRecheck: step = Check(wait); break;
+    case Phase::kDone: break;
   }
   if (!step) Finish(step);
   return phase_ == Phase::kDone;
@@ -63,10 +65,11 @@ bool Pull::Step(hal::Duration wait) {
 Result<void> Pull::Start() {
   HF_TRY(QueryKey(options_.query_id, options_.filter, query_id_));
   TimestampText token;  // a full pull asks for everything, and moves the old token as it goes
+  const bool ours = transport_.capabilities().holdfast;
   if (!options_.full) {
     HF_TRY_ASSIGN(token, store_.DeltaToken(table_, query_id_.view()));
   }
-  cursor_ = Cursor(token.view(), options_.page_rows, transport_.capabilities().holdfast);
+  cursor_ = Cursor(token.view(), options_.page_rows, ours);
   return Ask();
 }
 
@@ -77,57 +80,11 @@ Result<void> Pull::Ask() {
   request.list.filter = options_.filter;
   cursor_.Ask(request.list);
   request.timeout = options_.timeout;
-  page_done_ = page_is_rows_ = false;
-  page_outcome_ = Ok();
-  link_.clear();
-  chunk_bytes_ = 0;
-  refusal_.Reset();
-  arena_.Reset();
-  reader_.emplace(std::span<char>(row_.get(), limits::kRowBytes), arena_,
-                  static_cast<RowSink&>(*this));
   phase_ = Phase::kPage;
-  return transport_.Begin(request, *this);
+  return page_.Ask(request);
 }
 
-Result<void> Pull::OnHead(const transport::ResponseHead& head) {
-  page_is_rows_ = head.status == transport::Status::kOk && head.is_json;
-  HF_TRY(link_.Assign(head.continuation));
-  return refusal_.OnHead(head);
-}
-
-Result<void> Pull::OnBody(std::string_view chunk) {
-  if (!page_is_rows_) return refusal_.OnBody(chunk);
-  while (!chunk.empty()) {
-    const std::size_t part = std::min(chunk.size(), kChunkBytes - chunk_bytes_);
-    std::memcpy(chunk_.get() + chunk_bytes_, chunk.data(), part);
-    chunk_bytes_ += part;
-    chunk.remove_prefix(part);
-    if (chunk_bytes_ == kChunkBytes) HF_TRY(Drain());
-  }
-  return Ok();
-}
-
-void Pull::OnDone(Result<void> outcome) {
-  page_outcome_ = std::move(outcome);
-  page_done_ = true;
-}
-
-// Stores the rows of the chunk and the token that belongs to them, in one transaction that does not
-// wait for the network.
-Result<void> Pull::Drain() {
-  HF_TRY(store_.BeginPage());
-  const std::string_view chunk{chunk_.get(), chunk_bytes_};
-  chunk_bytes_ = 0;
-  auto fed = reader_->Feed(chunk);
-  if (!fed) {
-    // Rows before the bad byte are good rows; the token covers exactly them.
-    HF_TRY(store_.EndPage(table_, query_id_.view(), cursor_.token()));
-    return fed;
-  }
-  return store_.EndPage(table_, query_id_.view(), cursor_.token());
-}
-
-Result<void> Pull::OnRow(RowView row) {
+Result<void> Pull::OnPageRow(RowView row, Arena& arena) {
   const std::string_view id = FindText(row, kId);
   if (id.empty() || id.size() > limits::kIdBytes) {
     ++result_.ignored;
@@ -135,13 +92,7 @@ Result<void> Pull::OnRow(RowView row) {
     return Ok();
   }
   RowFields conformed;
-  for (const Field& field : row) {
-    Value value = field.value;
-    const auto column = table_.Lookup(field.name);
-    const ColumnType type = column ? column->type : ColumnType::kAny;
-    if (column && !IsSystemColumn(field.name)) HF_TRY(wire::Conform(type, arena_, value));
-    HF_TRY(conformed.Add(field.name, type, value));
-  }
+  HF_TRY(ConformRow(table_, row, arena, conformed));
   HF_TRY_ASSIGN(const store::Applied applied, store_.ApplyRemote(table_, conformed.view()));
   switch (applied) {
     case store::Applied::kStored: ++result_.received; break;
@@ -150,35 +101,67 @@ Result<void> Pull::OnRow(RowView row) {
     case store::Applied::kAbsent: ++result_.unchanged; break;
     case store::Applied::kSkippedPending: ++result_.skipped_pending; break;
   }
-  cursor_.Row(id, FindText(row, kUpdatedAt));
+  const bool changed = applied == store::Applied::kStored || applied == store::Applied::kDeleted;
+  if (changed && options_.handler != nullptr) {
+    options_.handler->OnPulled(table_, conformed.view(), applied);
+  }
+  // Rows that are looked up by id say nothing of how far the pull came.
+  if (phase_ == Phase::kPage) cursor_.Row(id, FindText(row, kUpdatedAt));
   return Ok();
 }
 
 Result<void> Pull::EndPage() {
-  // What arrived before a cut is kept.
-  if (page_is_rows_ && chunk_bytes_ > 0) HF_TRY(Drain());
-  HF_TRY(page_outcome_);
-  if (!page_is_rows_) return Refused();
-  HF_TRY(reader_->Finish());
+  auto ended = page_.End();
+  if (!ended) {
+    // One reason can be mended here: the server takes smaller pages only.
+    const bool too_many = page_.refusal().status() == transport::Status::kBadRequest;
+    if (ended.error().origin == Origin::kHttp && too_many && cursor_.Shrink()) return Ask();
+    result_.retry_after = page_.refusal().retry_after();
+    return ended;
+  }
   ++result_.pages;
-  const bool more = !link_.empty() || !reader_->next_link().empty();
-  if (cursor_.EndPage(more)) return Ask();
-  HF_TRY(StoreToken(cursor_.final_token()));
-  Finish(Ok());
+  return cursor_.EndPage(page_.more()) ? Ask() : EndChanges();
+}
+
+Result<void> Pull::EndChanges() {
+  // A pull that was cut goes on exactly where it was; only one that has ended looks back.
+  TimestampText token;
+  HF_TRY(token.Assign(cursor_.final_token()));
+  if (!transport_.capabilities().holdfast) token = Before(token, options_.look_back);
+  HF_TRY(StoreToken(cursor_.saw_dates() ? token.view() : std::string_view()));
+  // Looked at once more when there is something doubtful; its buffers cost memory until then.
+  class Any : public RowSink {
+    Result<void> OnRow(RowView) override { return Ok(); }
+  } any;
+  char room[2 * limits::kIdBytes];
+  Arena arena(room);
+  std::size_t missed = 0;
+  if (!options_.full) {
+    HF_TRY_ASSIGN(missed, store_.Missed(table_, 1, arena, any));
+    if (missed == 0) {
+      Finish(Ok());
+      return Ok();
+    }
+  }
+  phase_ = Phase::kRecheck;
+  PageTaker& rows = *this;
+  recheck_ = std::make_unique<Recheck>(store_, transport_, table_, options_.timeout, rows);
+  return recheck_->Begin(options_.full, options_.filter);
+}
+
+Result<void> Pull::Check(hal::Duration wait) {
+  auto done = recheck_->Step(wait);
+  if (!done) {
+    result_.retry_after = recheck_->refusal().retry_after();
+    return done.error();
+  }
+  if (*done) Finish(Ok());
   return Ok();
 }
 
 Result<void> Pull::StoreToken(std::string_view token) {
   HF_TRY(store_.BeginPage());
   return store_.EndPage(table_, query_id_.view(), token);
-}
-
-// The server did not send a page. One reason can be mended here: it takes smaller pages only.
-Result<void> Pull::Refused() {
-  refusal_.OnDone(Ok());
-  if (refusal_.status() == transport::Status::kBadRequest && cursor_.Shrink()) return Ask();
-  result_.retry_after = refusal_.retry_after();
-  return StatusError(refusal_);
 }
 
 void Pull::Finish(Result<void> outcome) {

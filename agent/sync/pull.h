@@ -13,24 +13,29 @@
 
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <string_view>
 
 #include "agent/sync/answer.h"
 #include "agent/sync/cursor.h"
+#include "agent/sync/handler.h"
+#include "agent/sync/page.h"
+#include "agent/sync/recheck.h"
 #include "hal/clock.h"
 #include "store/store.h"
 #include "transport/transport.h"
-#include "transport/wire.h"
 
 namespace holdfast::agent {
 
 struct PullOptions {
   std::string_view filter;    // borrowed; already checked
   std::string_view query_id;  // names the delta token; empty: "default"
-  bool full = false;          // forget the token first
+  bool full = false;          // all rows, and what the server does not have leaves
   std::uint32_t page_rows = limits::kPageRows;
   hal::Duration timeout = hal::Duration::Seconds(60);
+  // How far behind its token a pull begins on a server that may commit changes out of the order of
+  // their dates. Ours does not.
+  hal::Duration look_back = hal::Duration::Seconds(2);
+  SyncHandler* handler = nullptr;  // borrowed; may be missing
 };
 
 struct PullResult {
@@ -44,7 +49,7 @@ struct PullResult {
   std::uint64_t pages = 0;
 };
 
-class Pull : private transport::ResponseSink, private RowSink {
+class Pull : private PageTaker {
  public:
   Pull(store::Store& store, transport::Transport& transport, const store::Table& table,
        const PullOptions& options);
@@ -55,19 +60,18 @@ class Pull : private transport::ResponseSink, private RowSink {
   const store::Table& table() const { return table_; }
 
  private:
-  enum class Phase : std::uint8_t { kBegin, kPage, kDone };
+  enum class Phase : std::uint8_t { kBegin, kPage, kRecheck, kDone };
 
-  Result<void> OnHead(const transport::ResponseHead& head) override;
-  Result<void> OnBody(std::string_view chunk) override;
-  void OnDone(Result<void> outcome) override;
-  Result<void> OnRow(RowView row) override;
+  Result<void> OnPageRow(RowView row, Arena& arena) override;
+  std::string_view QueryId() const override { return query_id_.view(); }
+  std::string_view Token() const override { return cursor_.token(); }
 
   Result<void> Start();
   Result<void> Ask();
   Result<void> EndPage();
-  Result<void> Drain();
+  Result<void> EndChanges();
+  Result<void> Check(hal::Duration wait);
   Result<void> StoreToken(std::string_view token);
-  Result<void> Refused();
   void Finish(Result<void> outcome);
 
   store::Store& store_;
@@ -79,16 +83,8 @@ class Pull : private transport::ResponseSink, private RowSink {
   bool cancelled_ = false;
   FixedString<limits::kIdBytes + 32> query_id_;
   Cursor cursor_{"", 0, false};
-
-  // The page under way.
-  bool page_done_ = false, page_is_rows_ = false;
-  Result<void> page_outcome_;
-  Answer refusal_;  // its body, when it is no page
-  FixedString<limits::kUrlBytes> link_;
-  std::unique_ptr<char[]> chunk_, row_, arena_bytes_;
-  std::size_t chunk_bytes_ = 0;
-  Arena arena_;
-  std::optional<wire::PageReader> reader_;
+  Page page_;
+  std::unique_ptr<Recheck> recheck_;  // when there is something to look up
 };
 
 // The name under which a delta token is kept: a token never follows a changed filter.

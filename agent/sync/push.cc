@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/sync/push.h"
 
-#include <cstdio>
-
+#include "agent/sync/conform.h"
 #include "hal/base/log.h"
 
 namespace holdfast::agent {
@@ -115,7 +114,17 @@ Result<bool> Push::Admit(store::Operation& operation) {
   if (!content) return content.error();
   // Edited back to what the server has: nothing to say, unless an earlier attempt said otherwise.
   if (operation.kind == Kind::kUpdate && content->mask == 0 && operation.state == State::kPending) {
-    HF_TRY(store_.Drop(operation.sequence, operation.changes));
+    store::Completion nothing;
+    nothing.table = operation.table;
+    nothing.sequence = operation.sequence;
+    nothing.changes = operation.changes;
+    nothing.id = operation.id;
+    nothing.version = operation.base_version;
+    if (nothing.version.empty()) {
+      HF_TRY(store_.Drop(operation.sequence, operation.changes));
+    } else {
+      HF_TRY(store_.Complete({&nothing, 1}));
+    }
     return false;
   }
   attempt.changes = operation.changes;
@@ -144,8 +153,12 @@ Result<void> Push::Prepare() {
   }
   store::Operation& operation = current_.operation;
   current_.content = {};
+  current_.changed_by_handler = false;
   if (operation.kind == Kind::kDelete) {
     current_.method = Method::kDelete;
+    HF_TRY_ASSIGN(const bool wanted, AskHandler());
+    if (!wanted) return Ok();
+    if (current_.decided) HF_TRY(store_.MarkAttempted({&window_[window_next_], 1}));
     return BeginWrite();
   }
   content_arena_.Reset();
@@ -162,14 +175,49 @@ Result<void> Push::Prepare() {
   current_.method = operation.kind == Kind::kInsert ? Method::kInsert
                     : replace                       ? Method::kReplace
                                                     : Method::kUpdate;
+  HF_TRY_ASSIGN(const bool wanted, AskHandler());
+  if (!wanted) return Ok();
   HF_TRY(Remark());
   return BeginWrite();
+}
+
+// false: the operation is not sent now.
+Result<bool> Push::AskHandler() {
+  if (options_.handler == nullptr) return true;
+  store::Content& content = current_.content;
+  sent_fields_.clear();
+  switch (options_.handler->BeforeSend(current_.operation, content.fields, sent_fields_)) {
+    case SyncHandler::Before::kSend: break;
+    case SyncHandler::Before::kSkip:
+      HF_TRY(store_.UnmarkUnsent({&window_[window_next_], 1}));
+      ++result_.skipped;
+      NextOperation();
+      return false;
+    case SyncHandler::Before::kAbort:
+      return Error{Code::kCancelled, Origin::kNone, 0, "stopped by the program's handler"};
+  }
+  if (sent_fields_.size() == 0 || current_.operation.kind == Kind::kDelete) return true;
+  for (const Field& field : content.fields) {
+    if (Find(sent_fields_.view(), field.name) != nullptr) continue;
+    HF_TRY(sent_fields_.Add(field.name, field.type, field.value));
+  }
+  const auto columns = current_.operation.table->columns();
+  content.mask = 0;
+  for (std::size_t i = 0; i < columns.size(); ++i) {
+    if (Find(sent_fields_.view(), columns[i].name.view()) != nullptr) {
+      content.mask |= std::uint64_t{1} << i;
+    }
+  }
+  content.fields = sent_fields_.view();
+  content.digest = store::DigestRow(*current_.operation.table, content.fields, content.mask);
+  current_.changed_by_handler = true;
+  return true;
 }
 
 Result<void> Push::Remark() {
   store::Store::Attempt& attempt = window_[window_next_];
   const store::Content& content = current_.content;
-  if (attempt.mask == content.mask && attempt.digest == content.digest) {
+  if (attempt.mask == content.mask && attempt.digest == content.digest && !current_.decided) {
     attempt.changes = current_.operation.changes;
     return Ok();
   }
@@ -323,7 +371,11 @@ Result<void> Push::OnDone(const Judgement& judgement, bool recognised) {
   ++result_.pushed;
   if (recognised) ++result_.recognised;
   if (operation.kind != Kind::kDelete && !judgement.row.empty() && !SameAsSent(judgement.row)) {
-    completion.row = judgement.row;
+    HF_TRY(ConformRow(*operation.table, judgement.row, answer_.arena(), server_fields_));
+    completion.row = server_fields_.view();
+    HF_TRY(WriteBack());
+  } else if (current_.changed_by_handler) {
+    completion.row = current_.content.fields;
     HF_TRY(WriteBack());
   } else if (completion_count_ == options_.window_rows) {
     HF_TRY(WriteBack());
@@ -386,8 +438,54 @@ Result<void> Push::RaiseTombstone(RowView tombstone) {
   return BeginUndelete();
 }
 
+// The row changed on the server since the edit began. The handler, then the table's policy may
+// settle that here; else both copies are kept until somebody does.
 Result<void> Push::Conflict(RowView row, std::string_view version) {
   HF_TRY(WriteBack());
+  HF_TRY(ConformRow(*current_.operation.table, row, answer_.arena(), server_fields_));
+  HF_TRY_ASSIGN(const bool settled, Settle(server_fields_.view()));
+  if (!settled) return KeepConflict(row, version);
+  ++result_.resolved;
+  current_.decided = true;
+  return SendAgain();
+}
+
+// false: nobody here can decide.
+Result<bool> Push::Settle(RowView server_row) {
+  const store::Operation& operation = current_.operation;
+  const ConflictPolicy& policy = options_.policies[std::size_t(operation.table->number())];
+  if (options_.handler == nullptr && policy.rule == Rule::kAsk) return false;
+  // No request is under way: the room of its body is free.
+  Arena arena({body_bytes_.get(), kBodyBytes});
+  RowFields local, base, merged;
+  HF_TRY_ASSIGN(const store::Store::Copies copies,
+                store_.LoadCopies(operation.sequence, arena, local, base));
+  store::Resolution resolution;
+  resolution.server_row = server_row;
+  resolution.changes = copies.changes;
+  if (options_.handler != nullptr &&
+      options_.handler->OnConflict(operation, copies, server_row, resolution.keep, merged)) {
+    resolution.rule = "handler";
+  } else {
+    const Dispute dispute{operation.table, operation.kind, copies.local,
+                          copies.base,     server_row,     operation.edited_unix_s};
+    HF_TRY_ASSIGN(const Decision decision, Decide(policy, dispute, merged));
+    if (decision.ask) return false;
+    resolution.keep = decision.keep;
+    resolution.rule = RuleName(decision.by);
+  }
+  resolution.merged = merged.view();
+  auto done = store_.Resolve(operation.sequence, resolution);
+  if (done) return true;
+  // Edited while we looked: look again. A later operation stands on this one: somebody has to look.
+  store::Operation now;
+  HF_TRY_ASSIGN(const bool there, store_.Find(operation.sequence, now));
+  if (there && now.changes != copies.changes) return true;
+  if (done.error().code == Code::kBusy) return false;
+  return done.error();
+}
+
+Result<void> Push::KeepConflict(RowView row, std::string_view version) {
   TextWriter words({body_bytes_.get(), kBodyBytes});
   if (!row.empty()) HF_TRY(wire::EncodeRow(row, words));
   store::OperationError error;
@@ -403,6 +501,16 @@ Result<void> Push::Conflict(RowView row, std::string_view version) {
 
 Result<void> Push::Park(const Error& error) {
   HF_TRY(WriteBack());
+  if (options_.handler != nullptr) {
+    switch (options_.handler->OnRefused(current_.operation, error)) {
+      case SyncHandler::Refused::kPark: break;
+      case SyncHandler::Refused::kRetry:
+        if (current_.tries < kTriesMax) return SendAgain();
+        break;
+      case SyncHandler::Refused::kAbort:
+        return Error{Code::kCancelled, Origin::kNone, 0, "stopped by the program's handler"};
+    }
+  }
   char words[limits::kServerWordsBytes];
   store::OperationError record;
   record.kind = store::ErrorKind::kParked;
@@ -465,6 +573,7 @@ void Push::Finish(Result<void> outcome) {
   result_.outcome = std::move(outcome);
   window_count_ = window_next_ = 0;
   phase_ = Phase::kDone;
+  if (options_.handler != nullptr) options_.handler->AfterPush(result_);
 }
 
 }  // namespace holdfast::agent

@@ -18,6 +18,8 @@
 #include <memory>
 
 #include "agent/sync/answer.h"
+#include "agent/sync/handler.h"
+#include "agent/sync/policy.h"
 #include "hal/clock.h"
 #include "store/store.h"
 #include "transport/transport.h"
@@ -29,6 +31,8 @@ struct PushOptions {
   std::size_t window_rows = limits::kPushWindowRows;
   hal::Duration write_back_interval = hal::Duration::Milliseconds(200);
   hal::Duration timeout = hal::Duration::Seconds(60);
+  std::array<ConflictPolicy, limits::kTables> policies{};  // by Table::number()
+  SyncHandler* handler = nullptr;                          // borrowed; may be missing
 };
 
 struct PushResult {
@@ -36,8 +40,10 @@ struct PushResult {
   hal::Duration retry_after{-1};  // the server's wish, when it said so
   std::uint64_t pushed = 0;       // operations that left the queue with the server's consent
   std::uint64_t recognised = 0;   // of these: the server had them already, its answer was lost
-  std::uint64_t conflicts = 0, parked = 0;
-  std::uint64_t blocked = 0;  // wait for an earlier operation of the same row
+  std::uint64_t conflicts = 0, parked = 0;  // that wait for somebody
+  std::uint64_t resolved = 0;               // conflicts that a policy or the handler has settled
+  std::uint64_t skipped = 0;                // the handler did not want them sent now
+  std::uint64_t blocked = 0;                // wait for an earlier operation of the same row
 };
 
 class Push {
@@ -63,12 +69,15 @@ class Push {
     store::Content content;
     transport::Method method = transport::Method::kInsert;
     int tries = 0;
+    bool decided = false;  // a conflict was settled: what is sent now is a new attempt
+    bool changed_by_handler = false;
   };
 
   Result<void> Take();
   Result<bool> Admit(store::Operation& operation);
   Result<void> SendNext();
   Result<void> Prepare();
+  Result<bool> AskHandler();
   Result<void> Remark();
   Result<void> Send(const transport::Request& request, Phase next);
   Result<void> BeginWrite();
@@ -83,6 +92,8 @@ class Push {
   Result<void> OnMissing();
   Result<void> RaiseTombstone(RowView tombstone);
   Result<void> Conflict(RowView row, std::string_view version);
+  Result<bool> Settle(RowView server_row);
+  Result<void> KeepConflict(RowView row, std::string_view version);
   Result<void> Park(const Error& error);
   Result<void> SendAgain();
   Result<void> WriteBack();
@@ -116,7 +127,8 @@ class Push {
   FixedString<2 * limits::kIdBytes + 16> tombstone_filter_;  // a request borrows it
   std::unique_ptr<char[]> content_bytes_, body_bytes_;
   Arena content_arena_;
-  RowFields content_fields_;
+  RowFields content_fields_, sent_fields_;
+  RowFields server_fields_;  // the server's row in the types of the table
 };
 
 }  // namespace holdfast::agent

@@ -52,6 +52,7 @@ Result<void> Session::Start() {
       return Error{Code::kThrottled, Origin::kNone, 0, "the server asked to come back later"};
     }
   }
+  if (options_.retry_parked) HF_TRY(store_.RetryParked(options_.push_options.tables));
   if (options_.push) {
     push_ = std::make_unique<Push>(store_, transport_, clock_, options_.push_options);
     phase_ = Phase::kPush;
@@ -112,6 +113,19 @@ void Session::Finish(Result<void> outcome) {
   phase_ = Phase::kDone;
 }
 
+// Another server, or another version of it, may take what this one refused.
+Result<void> Session::NoteServer() {
+  const std::string_view now = transport_.capabilities().server.view();
+  FixedString<512> before;
+  HF_TRY_ASSIGN(const bool known, store_.Fact(kFactServer, before));
+  if (now.empty() || (known && before.view() == now)) return Ok();
+  HF_TRY(store_.SetFact(kFactServer, now));
+  if (!known || before.empty()) return Ok();
+  HF_TRY_ASSIGN(const std::uint64_t count, store_.RetryParked(~std::uint64_t{0}));
+  if (count > 0) Log(LogLevel::kInfo, "the server changed: refused rows will be sent again");
+  return Ok();
+}
+
 Result<void> Session::LeaveFacts() {
   char text[480];
   const hal::WallTime wall = clock_.Wall();
@@ -119,7 +133,7 @@ Result<void> Session::LeaveFacts() {
   if (result_.outcome.ok()) {
     std::snprintf(text, sizeof text, "%" PRId64, now_ms);
     HF_TRY(store_.SetFact(kFactLastSuccess, text));
-    HF_TRY(store_.SetFact(kFactServer, transport_.capabilities().server.view()));
+    HF_TRY(NoteServer());
     return store_.SetFact(kFactRetryAfter, "");
   }
   const Error& error = result_.outcome.error();

@@ -25,6 +25,7 @@ namespace holdfast::agent {
 struct SessionOptions {
   bool push = true;
   std::uint64_t pull_tables = 0;  // bit n: Store::tables()[n]
+  bool retry_parked = false;      // send rows again that the server has refused
   PushOptions push_options;
   PullOptions pull_options;
 };
@@ -62,6 +63,7 @@ class Session {
   void EndPull();
   void NextPull();
   void Finish(Result<void> outcome);
+  Result<void> NoteServer();
   Result<void> LeaveFacts();
 
   store::Store& store_;

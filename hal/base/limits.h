@@ -51,6 +51,9 @@ inline constexpr std::size_t kPushWindowRows = 64;
 // The error text a server gave, as kept in __errors.
 inline constexpr std::size_t kServerWordsBytes = 2048;
 
+// Decided conflicts that are kept with what they overwrote; the oldest make room.
+inline constexpr std::size_t kResolutionsKept = 10'000;
+
 inline constexpr std::size_t kConfigFileBytes = 256 << 10;
 inline constexpr std::size_t kLogLineBytes = 1024;
 

@@ -87,7 +87,7 @@ TEST(Arguments, HelpWinsOverWhatIsMissing) {
 
 TEST(Arguments, ProblemsSayWhatIsWrong) {
   CheckProblem("unknown command 'recrod'; did you mean 'record'?", {"recrod"});
-  CheckProblem("unknown command 'purge'", {"purge"});
+  CheckProblem("purge: something is missing: holdfast purge TABLE", {"purge"});
   CheckProblem("unknown command 'zzz'", {"zzz"});
   CheckProblem("record: unknown option --bach; did you mean '--batch'?", {"record", "--bach", "3"});
   CheckProblem("unknown option --json", {"--json"});

@@ -233,6 +233,7 @@ void PutListOptions(const ListQuery& list, Protocol protocol, TextWriter& out) {
       !list.filter.empty() || !list.since.empty() || !list.before.empty() || !list.after_id.empty();
   if (conditions) PutConditions(list, protocol, options.Add("$filter"));
   if (!list.order_by.empty()) options.Add("$orderby").PutPercentEncoded(list.order_by);
+  if (list.ids_only) options.Add("$select").PutPercentEncoded("id");
   if (list.skip != 0) options.Add("$skip").PutInteger(list.skip);
   if (list.top != 0) options.Add("$top").PutInteger(list.top);
   if (list.include_deleted) {

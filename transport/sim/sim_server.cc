@@ -141,7 +141,7 @@ SimAnswer SimServer::List(const Request& asked) {
   answer.body = "[";
   for (std::size_t i = start; i < end; ++i) {
     if (i > start) answer.body += ',';
-    answer.body += Json(*rows[i]);
+    answer.body += list.ids_only ? "{\"id\":" + JsonText(rows[i]->id) + "}" : Json(*rows[i]);
   }
   answer.body += ']';
   std::string next;
@@ -253,6 +253,11 @@ void SimServer::Delete(std::string_view table, std::string_view id) {
   }
   row->second.deleted = true;
   Touch(row->second);
+}
+
+void SimServer::Backdate(std::string_view table, std::string_view id, hal::Duration by) {
+  SimRow& row = tables_.find(table)->second.find(id)->second;
+  row.updated_at -= by.milliseconds() * kTicksPerMillisecond;
 }
 
 SimRow& SimServer::Store(std::string_view table, std::string_view id, const RowFields& fields) {

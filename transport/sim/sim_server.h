@@ -83,6 +83,8 @@ class SimServer {
   // Somebody else's writes. A row is given as JSON with its id in it.
   void Put(std::string_view table, std::string_view json);
   void Delete(std::string_view table, std::string_view id);
+  // Dates the last change of a row earlier, as servers do that take the date before they commit.
+  void Backdate(std::string_view table, std::string_view id, hal::Duration by);
 
   using Table = std::map<std::string, SimRow, std::less<>>;
   const Table& table(std::string_view name) const;

@@ -341,7 +341,7 @@ TEST(Engine, AConflictKeepsBothCopiesAndBlocksNobody) {
 TEST(Engine, AConflictThatIsResolvedEitherWayEndsEqual) {
   for (const bool deleted_there : {false, true}) {
     for (const bool deleted_here : {false, true}) {
-      for (const auto keep : {store::Store::Copy::kLocal, store::Store::Copy::kServer}) {
+      for (const auto keep : {store::Keep::kLocal, store::Keep::kServer}) {
         World world;
         world.Put("a", 1);
         CHECK(Settle(world).outcome.ok());
@@ -367,11 +367,14 @@ TEST(Engine, AConflictThatIsResolvedEitherWayEndsEqual) {
         RowFields fields;
         const std::string json = world.server.Json(*row);
         CHECK(wire::DecodeRow(json, arena, fields).ok());
-        CHECK(world.store->Resolve(operation.sequence, keep, fields.view()).ok());
+        CHECK(world.store
+                  ->Resolve(operation.sequence,
+                            {.keep = keep, .rule = "person", .server_row = fields.view()})
+                  .ok());
         LONGS_EQUAL(0, long(Settle(world).push.conflicts));
         LONGS_EQUAL(0, long(world.Operations()));
         world.CheckEqual("resolved");
-        const bool alive = keep == store::Store::Copy::kLocal ? !deleted_here : !deleted_there;
+        const bool alive = keep == store::Keep::kLocal ? !deleted_here : !deleted_there;
         LONGS_EQUAL(alive ? 1 : 0, long(world.Local().count("a")));
       }
     }

@@ -29,7 +29,9 @@ using transport::SimFlavour;
 class World {
  public:
   explicit World(SimFlavour flavour = SimFlavour::kHoldfast)
-      : server(clock, {.flavour = flavour}), transport(server, clock) {
+      : World(transport::SimServer::Options{.flavour = flavour}) {}
+  explicit World(const transport::SimServer::Options& options)
+      : storage({.clock = &clock}), server(clock, options), transport(server, clock) {
     transport.set_wait([this](hal::Duration wait) { clock.Advance(wait); });
     OpenStore();
   }
