@@ -35,7 +35,7 @@ enum class Method : std::uint8_t {
   kUpdate,   // the fields in the body; others stay
   kReplace,  // the whole row
   kDelete,
-  kUndelete,  // a soft-deleted row lives again
+  kUndelete,  // a soft-deleted row lives again; with a body, as that row (3.0 only)
 };
 
 // Which rows a kList asks for. All texts are in the 2.0 filter language, not yet encoded; the

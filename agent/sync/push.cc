@@ -12,13 +12,6 @@ using store::Kind;
 using store::State;
 using transport::Method;
 
-// One row, and the arena's share for its fields.
-constexpr std::size_t kContentBytes = limits::kRowBytes + (64 << 10);
-// JSON escapes and base64 make a row longer than it is.
-constexpr std::size_t kBodyBytes = 2 * limits::kRowBytes;
-// The same row again on a new base, within one push: more than this is somebody else's fast hand.
-constexpr int kTriesMax = 4;
-
 }  // namespace
 
 Push::Push(store::Store& store, transport::Transport& transport, hal::Clock& clock,
@@ -227,18 +220,23 @@ Result<void> Push::Remark() {
   return store_.MarkAttempted({&attempt, 1});
 }
 
+Result<void> Push::EncodeBody(TextWriter& body) {
+  RowFields row;
+  HF_TRY(row.Add(kId, ColumnType::kText, Value::Text(current_.operation.id.view())));
+  for (const Field& field : current_.content.fields) {
+    HF_TRY(row.Add(field.name, field.type, field.value));
+  }
+  if (current_.raised_whole) HF_TRY(row.Add(kDeleted, ColumnType::kAny, Value::Boolean(false)));
+  return wire::EncodeRow(row.view(), body);
+}
+
 Result<void> Push::BeginWrite() {
   const store::Operation& operation = current_.operation;
   if (auto valid = CheckId(operation.id.view()); !valid) return Park(valid.error());
 
   TextWriter body({body_bytes_.get(), kBodyBytes});
   if (operation.kind != Kind::kDelete) {
-    RowFields row;
-    HF_TRY(row.Add(kId, ColumnType::kText, Value::Text(operation.id.view())));
-    for (const Field& field : current_.content.fields) {
-      HF_TRY(row.Add(field.name, field.type, field.value));
-    }
-    if (auto encoded = wire::EncodeRow(row.view(), body); !encoded) return Park(encoded.error());
+    if (auto encoded = EncodeBody(body); !encoded) return Park(encoded.error());
   }
   transport::Request request;
   request.method = current_.method;
@@ -285,15 +283,6 @@ Result<void> Push::BeginTombstone() {
   return Send(request, Phase::kTombstone);
 }
 
-Result<void> Push::BeginUndelete() {
-  current_.method = Method::kUndelete;
-  transport::Request request;
-  request.method = Method::kUndelete;
-  request.table = current_.operation.table->name();
-  request.id = current_.operation.id.view();
-  return Send(request, Phase::kAnswer);
-}
-
 // Servers of 3.0 replace rows; some of them cannot merge.
 bool Push::TakesReplace() const {
   const transport::Capabilities& server = transport_.capabilities();
@@ -310,7 +299,7 @@ Result<void> Push::OnAnswer() {
   const Judgement judgement = JudgeWrite(current_.method, current_.operation.id.view(), answer_);
   switch (judgement.verdict) {
     case Verdict::kDone:
-      if (current_.method == Method::kUndelete) {
+      if (current_.method == Method::kUndelete && !current_.raised_whole) {
         // The row lives again, with its old content: ours follows as an update.
         HF_TRY(store_.ChangeKind(current_.operation.sequence, Kind::kUpdate, judgement.version));
         return SendAgain();
@@ -320,7 +309,7 @@ Result<void> Push::OnAnswer() {
     case Verdict::kExists: return OnServerRow(judgement.row, judgement.version);
     case Verdict::kGone: return BeginLookup();
     case Verdict::kRefused:
-      if (current_.method == Method::kUndelete) return Conflict({}, {});
+      if (current_.method == Method::kUndelete) return OnUndeleteRefused();
       return IsReplaceOnly() ? SendAgain() : Park(judgement.error);
     case Verdict::kStop: result_.retry_after = answer_.retry_after(); return judgement.error;
   }
@@ -419,111 +408,6 @@ Result<void> Push::OnMissing() {
     case Kind::kUpdate: break;
   }
   return Conflict({}, {});
-}
-
-// The id was deleted on the server, and somebody here wants it again: the row is raised, and what
-// it holds now follows as an update. Its old content is noted as sent, so that a raised row whose
-// answer was lost is known for our doing.
-Result<void> Push::RaiseTombstone(RowView tombstone) {
-  if (current_.method == Method::kUndelete) return Conflict({}, {});
-  const store::Operation& operation = current_.operation;
-  if (!tombstone.empty()) {
-    store::Store::Attempt raised;
-    raised.sequence = operation.sequence;
-    raised.changes = operation.changes;
-    raised.mask = store::Store::kRaised;
-    raised.digest = store::DigestRow(*operation.table, tombstone, raised.mask);
-    HF_TRY(store_.MarkAttempted({&raised, 1}));
-  }
-  return BeginUndelete();
-}
-
-// The row changed on the server since the edit began. The handler, then the table's policy may
-// settle that here; else both copies are kept until somebody does.
-Result<void> Push::Conflict(RowView row, std::string_view version) {
-  HF_TRY(WriteBack());
-  HF_TRY(ConformRow(*current_.operation.table, row, answer_.arena(), server_fields_));
-  HF_TRY_ASSIGN(const bool settled, Settle(server_fields_.view()));
-  if (!settled) return KeepConflict(row, version);
-  ++result_.resolved;
-  current_.decided = true;
-  return SendAgain();
-}
-
-// false: nobody here can decide.
-Result<bool> Push::Settle(RowView server_row) {
-  const store::Operation& operation = current_.operation;
-  const ConflictPolicy& policy = options_.policies[std::size_t(operation.table->number())];
-  if (options_.handler == nullptr && policy.rule == Rule::kAsk) return false;
-  // No request is under way: the room of its body is free.
-  Arena arena({body_bytes_.get(), kBodyBytes});
-  RowFields local, base, merged;
-  HF_TRY_ASSIGN(const store::Store::Copies copies,
-                store_.LoadCopies(operation.sequence, arena, local, base));
-  store::Resolution resolution;
-  resolution.server_row = server_row;
-  resolution.changes = copies.changes;
-  if (options_.handler != nullptr &&
-      options_.handler->OnConflict(operation, copies, server_row, resolution.keep, merged)) {
-    resolution.rule = "handler";
-  } else {
-    const Dispute dispute{operation.table, operation.kind, copies.local,
-                          copies.base,     server_row,     operation.edited_unix_s};
-    HF_TRY_ASSIGN(const Decision decision, Decide(policy, dispute, merged));
-    if (decision.ask) return false;
-    resolution.keep = decision.keep;
-    resolution.rule = RuleName(decision.by);
-  }
-  resolution.merged = merged.view();
-  auto done = store_.Resolve(operation.sequence, resolution);
-  if (done) return true;
-  // Edited while we looked: look again. A later operation stands on this one: somebody has to look.
-  store::Operation now;
-  HF_TRY_ASSIGN(const bool there, store_.Find(operation.sequence, now));
-  if (there && now.changes != copies.changes) return true;
-  if (done.error().code == Code::kBusy) return false;
-  return done.error();
-}
-
-Result<void> Push::KeepConflict(RowView row, std::string_view version) {
-  TextWriter words({body_bytes_.get(), kBodyBytes});
-  if (!row.empty()) HF_TRY(wire::EncodeRow(row, words));
-  store::OperationError error;
-  error.kind = store::ErrorKind::kConflict;
-  error.http_status = answer_.native_status();
-  error.server_words = words.view();
-  error.server_version = version;
-  HF_TRY(store_.Fail(current_.operation.sequence, error));
-  ++result_.conflicts;
-  NextOperation();
-  return Ok();
-}
-
-Result<void> Push::Park(const Error& error) {
-  HF_TRY(WriteBack());
-  if (options_.handler != nullptr) {
-    switch (options_.handler->OnRefused(current_.operation, error)) {
-      case SyncHandler::Refused::kPark: break;
-      case SyncHandler::Refused::kRetry:
-        if (current_.tries < kTriesMax) return SendAgain();
-        break;
-      case SyncHandler::Refused::kAbort:
-        return Error{Code::kCancelled, Origin::kNone, 0, "stopped by the program's handler"};
-    }
-  }
-  char words[limits::kServerWordsBytes];
-  store::OperationError record;
-  record.kind = store::ErrorKind::kParked;
-  if (error.origin == Origin::kHttp) {
-    record.http_status = error.native;
-    record.server_words = answer_.Words(words);
-  } else {
-    record.server_words = Describe(error, words, sizeof words);
-  }
-  HF_TRY(store_.Fail(current_.operation.sequence, record));
-  ++result_.parked;
-  NextOperation();
-  return Ok();
 }
 
 Result<void> Push::SendAgain() {

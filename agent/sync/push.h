@@ -61,6 +61,13 @@ class Push {
   const PushResult& result() const { return result_; }
 
  private:
+  // One row, and the arena's share for its fields.
+  static constexpr std::size_t kContentBytes = limits::kRowBytes + (64 << 10);
+  // JSON escapes and base64 make a row longer than it is.
+  static constexpr std::size_t kBodyBytes = 2 * limits::kRowBytes;
+  // The same row again on a new base, within one push: more is somebody else's fast hand.
+  static constexpr int kTriesMax = 4;
+
   enum class Phase : std::uint8_t { kTake, kSend, kAnswer, kLookup, kTombstone, kDone };
 
   // The operation that is being sent.
@@ -71,6 +78,8 @@ class Push {
     int tries = 0;
     bool decided = false;  // a conflict was settled: what is sent now is a new attempt
     bool changed_by_handler = false;
+    bool raised_whole = false;     // a deleted row is raised by replacing all of it
+    transport::Version tombstone;  // the version of the deleted row
   };
 
   Result<void> Take();
@@ -80,21 +89,24 @@ class Push {
   Result<bool> AskHandler();
   Result<void> Remark();
   Result<void> Send(const transport::Request& request, Phase next);
+  Result<void> EncodeBody(TextWriter& body);
   Result<void> BeginWrite();
   Result<void> BeginLookup();
   Result<void> BeginTombstone();
-  Result<void> BeginUndelete();
   Result<void> OnAnswer();
   Result<void> OnLookup();
   Result<void> OnTombstone();
   Result<void> OnDone(const Judgement& judgement, bool recognised);
   Result<void> OnServerRow(RowView row, std::string_view version);
   Result<void> OnMissing();
+  // push_settle.cc
   Result<void> RaiseTombstone(RowView tombstone);
+  Result<void> OnUndeleteRefused();
   Result<void> Conflict(RowView row, std::string_view version);
   Result<bool> Settle(RowView server_row);
   Result<void> KeepConflict(RowView row, std::string_view version);
   Result<void> Park(const Error& error);
+
   Result<void> SendAgain();
   Result<void> WriteBack();
   bool WriteBackDue() const;

@@ -21,7 +21,8 @@ bool Contains(std::string_view text, std::string_view word) {
   return false;
 }
 
-const char* MethodName(Method method, Protocol protocol) {
+// `whole`: an undelete that brings the whole row.
+const char* MethodName(Method method, Protocol protocol, bool whole) {
   switch (method) {
     case Method::kList:
     case Method::kLookup: return "GET";
@@ -29,7 +30,7 @@ const char* MethodName(Method method, Protocol protocol) {
     case Method::kUpdate: return "PATCH";
     case Method::kReplace: return "PUT";
     case Method::kDelete: return "DELETE";
-    case Method::kUndelete: return protocol == Protocol::k30 ? "PATCH" : "POST";
+    case Method::kUndelete: return protocol != Protocol::k30 ? "POST" : whole ? "PUT" : "PATCH";
   }
   return "GET";
 }
@@ -182,7 +183,8 @@ Result<void> Client::StartAttempt() {
 Result<void> Client::SetRequest() {
   HF_TRY(BuildUrl(server_, request_, speaking_, url_));
   HF_TRY(SetHeaders());
-  const bool undelete30 = request_.method == Method::kUndelete && speaking_ == Protocol::k30;
+  const bool undelete30 =
+      request_.method == Method::kUndelete && speaking_ == Protocol::k30 && request_.body.empty();
   SetBody(undelete30 ? kUndelete30 : request_.body);
   const hal::Duration left = deadline_ - clock_.Now();
   HF_TRY(Set(CURLOPT_TIMEOUT_MS, long(std::max<std::int64_t>(1, left.milliseconds()))));
@@ -191,7 +193,7 @@ Result<void> Client::SetRequest() {
 
 // A body goes out with every method that has one; an undelete of 2.0 is a POST of nothing.
 void Client::SetBody(std::string_view body) {
-  const char* name = MethodName(request_.method, speaking_);
+  const char* name = MethodName(request_.method, speaking_, !request_.body.empty());
   if (std::string_view(name) == "GET" || request_.method == Method::kDelete) {
     curl_easy_setopt(easy_, CURLOPT_HTTPGET, 1L);
   } else {

@@ -321,6 +321,8 @@ Result<std::string_view> BuildUrl(const ServerUrl& server, const Request& reques
     }
   } else if (request.method == Method::kLookup) {
     out.Put(protocol == Protocol::k30 ? "?__includedeleted=true" : "?__includeDeleted=true");
+  } else if (request.method == Method::kUndelete && !request.body.empty()) {
+    out.Put("?__includedeleted=true");
   }
   if (out.full()) return Invalid("the url is too long");
   buffer[out.view().size()] = '\0';

@@ -109,7 +109,9 @@ SimAnswer SimServer::Handle(const Request& request) {
       if (options_.flavour != SimFlavour::kNode) return Update(request);
       return {404, false, "<html>Cannot PUT</html>", {}, {}, hal::Duration{-1}};
     case Method::kDelete: return Remove(request);
-    case Method::kUndelete: return toolkit ? Refusal(405, "no POST") : Undelete(request);
+    case Method::kUndelete:
+      if (!toolkit) return Undelete(request);
+      return request.body.empty() ? Refusal(405, "no PATCH") : Update(request);
   }
   return Refusal(400, "no such method");
 }
@@ -202,11 +204,12 @@ SimAnswer SimServer::Update(const Request& request) {
   const std::string_view id = FindText(fields.view(), kId);
   if (!id.empty() && id != request.id) return Refusal(400, "the ids did not match");
   const SimRow* row = Find(request.table, request.id);
-  if (row == nullptr || row->deleted) return Missing(row != nullptr);
+  const bool raise = request.method == Method::kUndelete;
+  if (row == nullptr || (row->deleted && !raise)) return Missing(row != nullptr);
   if (auto stale = Stale(request, *row)) return *stale;
-  if (request.method == Method::kReplace) {
-    tables_.find(request.table)->second.find(request.id)->second.columns.clear();
-  }
+  SimRow& stored = tables_.find(request.table)->second.find(request.id)->second;
+  if (request.method != Method::kUpdate) stored.columns.clear();
+  if (raise) stored.deleted = false;
   return RowAnswer(200, Store(request.table, request.id, fields));
 }
 

@@ -192,6 +192,21 @@ TEST(Settling, ALostAnswerAfterADecisionIsRecognised) {
   world.CheckEqual("recognised");
 }
 
+TEST(Settling, ADeletedIdThatIsInsertedAgainLivesOnEveryServer) {
+  for (const SimFlavour flavour :
+       {SimFlavour::kHoldfast, SimFlavour::kNode, SimFlavour::kToolkit}) {
+    World world(flavour);
+    world.Put("a", 1);
+    Settle(world);
+    world.Delete("a");
+    Settle(world);
+    world.Put("a", 2, "again");
+    LONGS_EQUAL(0, long(Settle(world).push.conflicts));
+    world.CheckEqual("inserted again");
+    STRCMP_EQUAL("again 2.000000", world.Remote()["a"].c_str());
+  }
+}
+
 TEST(Settling, APersonMergesOrGivesUp) {
   for (const bool deleted_here : {false, true}) {
     for (const bool deleted_there : {false, true}) {
