@@ -41,8 +41,8 @@ Result<Purged> SqliteStore::Purge(const Table& table, const query::ParsedFilter*
   Purged purged;
   HF_TRY_ASSIGN(const std::int64_t queued, run("SELECT count(*)" + operations, true));
   if (queued > 0 && !force) {
-    why_ = std::to_string(queued) + " operations of these rows wait to be pushed";
-    return Error{Code::kBusy, Origin::kNone, int(queued), "operations are pending"};
+    return Error{Code::kPending, Origin::kNone, int(queued),
+                 "operations of these rows wait, and would be lost"};
   }
   if (queued > 0) {
     HF_TRY_ASSIGN(const std::int64_t highest, run("SELECT max(sequence)" + operations, true));

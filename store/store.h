@@ -330,8 +330,8 @@ class Store {
 
   // ---- purge
   // Removes rows here and tells the server nothing, in one transaction. Rows with operations:
-  // kBusy unless `force`, which discards these as well. Delta tokens are forgotten when the whole
-  // table was purged or an operation was discarded, so that the next pull brings everything.
+  // kPending unless `force`, which discards these as well. Delta tokens are forgotten when the
+  // whole table was purged or an operation was discarded, so that the next pull brings everything.
   virtual Result<Purged> Purge(const Table& table, const query::ParsedFilter* filter,
                                bool force) = 0;
 

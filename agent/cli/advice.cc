@@ -31,6 +31,7 @@ std::string_view Advice(Code code) {
     case Code::kCancelled: return "The next one goes on where this one stopped.";
     case Code::kTooNew:
       return "Install the version of holdfast that wrote this database, or a later one.";
+    case Code::kPending: return "Push them, settle what waits, or discard them with --force.";
     case Code::kRefused: return "Check server.url and what the server allows this device.";
     case Code::kInvalidArgument:
     case Code::kNotFound:

@@ -20,6 +20,7 @@ std::string_view CodeName(Code code) {
     case Code::kTooNew: return "too_new";
     case Code::kCancelled: return "cancelled";
     case Code::kUnsupported: return "unsupported";
+    case Code::kPending: return "pending";
     case Code::kOffline: return "offline";
     case Code::kTimeout: return "timeout";
     case Code::kTlsUntrusted: return "tls_untrusted";
@@ -74,7 +75,8 @@ Disposition Classify(const Error& error) {
     case Code::kExists:
     case Code::kCorrupt:
     case Code::kTooNew:
-    case Code::kUnsupported: return Disposition::kStop;
+    case Code::kUnsupported:
+    case Code::kPending: return Disposition::kStop;
   }
   return Disposition::kStop;
 }

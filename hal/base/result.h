@@ -35,6 +35,7 @@ enum class Code : std::uint8_t {
   kTooNew,           // written by a later holdfast; refuse to touch it
   kCancelled,        // the user or a signal asked to stop
   kUnsupported,      // this build, or the other side, cannot do that
+  kPending,          // operations wait to be pushed, and would be lost
   // The way to the server.
   kOffline,       // no link, name not resolved, connection refused or cut: nothing got an answer
   kTimeout,       // no answer in time; the request may or may not have been applied

@@ -196,7 +196,7 @@ class NpmServer:
 class Device:
     """A folder with a configuration and a database, and the holdfast program."""
 
-    def __init__(self, folder, server, name="device1", port=None, sync=None, columns=None):
+    def __init__(self, folder, server, name="device1", port=None, sync=None, columns=None, table=None):
         self.folder = os.path.join(folder, name)
         os.makedirs(self.folder, exist_ok=True)
         self.database = os.path.join(self.folder, "device.db")
@@ -204,7 +204,7 @@ class Device:
         settings = {
             "database": self.database,
             "server": {"url": f"https://127.0.0.1:{port or server.port}", **server.credentials(name)},
-            "tables": {"readings": {"columns": columns or COLUMNS}},
+            "tables": {"readings": {"columns": columns or COLUMNS, **(table or {})}},
         }
         if sync:
             settings["sync"] = sync
@@ -245,6 +245,21 @@ class Device:
 
     def operations(self):
         return self.sql("SELECT count(*) FROM __operations")[0][0]
+
+
+class Running:
+    """A started server, stopped in the end and checked for a clean exit."""
+
+    def __init__(self, server):
+        self.server = server
+
+    def __enter__(self):
+        return self.server.start()
+
+    def __exit__(self, kind, *_):
+        code = self.server.stop()
+        if kind is None:
+            equal(0, code, "the server's exit code")
 
 
 class Relay:

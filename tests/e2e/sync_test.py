@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 
-from harness import Device, HoldfastServer, NpmServer, Relay, check, equal, run_tests, same_rows
+from harness import Device, HoldfastServer, NpmServer, Relay, Running, check, equal, run_tests, same_rows
 
 SERVERS = {"holdfast": HoldfastServer, "npm": NpmServer}
 server_class = HoldfastServer
@@ -24,23 +24,8 @@ def reading(number, **more):
     return {"sensor": f"s{number}", "value": number / 4, "ts": number, "quality": number % 3, **more}
 
 
-class Running:
-    """A started server, stopped in the end and checked for a clean exit."""
-
-    def __init__(self, folder, **options):
-        self.server = server_class(folder, **options)
-
-    def __enter__(self):
-        return self.server.start()
-
-    def __exit__(self, kind, *_):
-        code = self.server.stop()
-        if kind is None:
-            equal(0, code, "the server's exit code")
-
-
 def test_a_plain_sql_row_reaches_the_server_with_an_id_nobody_typed(folder):
-    with Running(folder) as server:
+    with Running(server_class(folder)) as server:
         device = Device(folder, server)
         device.run("init")
         subprocess.run(["sqlite3", device.database,
@@ -54,7 +39,7 @@ def test_a_plain_sql_row_reaches_the_server_with_an_id_nobody_typed(folder):
 
 
 def test_edits_and_deletes_follow_their_rows(folder):
-    with Running(folder) as server:
+    with Running(server_class(folder)) as server:
         device = Device(folder, server)
         device.run("init")
         device.record([reading(n, id=f"row-{n}") for n in range(10)])
@@ -72,7 +57,7 @@ def test_edits_and_deletes_follow_their_rows(folder):
 
 
 def test_insert_then_delete_before_a_push_sends_nothing(folder):
-    with Running(folder) as server:
+    with Running(server_class(folder)) as server:
         device = Device(folder, server)
         device.run("init")
         device.sql("INSERT INTO readings(id, sensor) VALUES('x', 'a')")
@@ -84,7 +69,7 @@ def test_insert_then_delete_before_a_push_sends_nothing(folder):
 
 
 def test_delete_then_insert_of_the_same_id_is_one_row_in_the_end(folder):
-    with Running(folder) as server:
+    with Running(server_class(folder)) as server:
         device = Device(folder, server)
         device.run("init")
         device.record([reading(1, id="x")])
@@ -104,7 +89,7 @@ def test_delete_then_insert_of_the_same_id_is_one_row_in_the_end(folder):
 
 
 def test_a_pull_brings_rows_edits_and_deletions_of_others(folder):
-    with Running(folder) as server:
+    with Running(server_class(folder)) as server:
         one = Device(folder, server)
         two = make_second(folder, server)
         one.run("init")
@@ -133,7 +118,7 @@ def make_second(folder, server):
 
 
 def test_many_pages_arrive_whole_and_a_cut_pull_resumes(folder):
-    with Running(folder) as server:
+    with Running(server_class(folder)) as server:
         one = Device(folder, server)
         one.run("init")
         one.record([reading(n) for n in range(2500)])
@@ -155,7 +140,7 @@ def test_many_pages_arrive_whole_and_a_cut_pull_resumes(folder):
 
 
 def test_a_row_with_a_pending_edit_is_not_overwritten_by_a_pull(folder):
-    with Running(folder) as server:
+    with Running(server_class(folder)) as server:
         one = Device(folder, server)
         two = make_second(folder, server)
         one.run("init")
@@ -173,7 +158,7 @@ def test_a_row_with_a_pending_edit_is_not_overwritten_by_a_pull(folder):
 
 
 def test_a_conflict_is_kept_with_both_copies_and_blocks_nobody(folder):
-    with Running(folder) as server:
+    with Running(server_class(folder)) as server:
         one = Device(folder, server)
         two = make_second(folder, server)
         one.run("init")
@@ -197,7 +182,7 @@ def test_a_conflict_is_kept_with_both_copies_and_blocks_nobody(folder):
 
 
 def test_offline_loses_nothing_and_says_to_try_later(folder):
-    with Running(folder) as server:
+    with Running(server_class(folder)) as server:
         device = Device(folder, server)
         device.run("init")
         device.record([reading(n) for n in range(20)])
@@ -213,7 +198,7 @@ def test_offline_loses_nothing_and_says_to_try_later(folder):
 
 
 def test_connections_cut_at_any_byte_apply_each_row_once(folder):
-    with Running(folder) as server:
+    with Running(server_class(folder)) as server:
         relay = Relay(server.port)
         device = Device(folder, server, port=relay.port)
         device.run("init")
@@ -250,7 +235,7 @@ def test_a_server_killed_in_the_middle_applies_each_row_once(folder):
 
 
 def test_programs_that_write_plain_sql_during_pushes_lose_nothing(folder):
-    with Running(folder) as server:
+    with Running(server_class(folder)) as server:
         device = Device(folder, server)
         device.run("init")
         stop = threading.Event()
@@ -299,7 +284,7 @@ def test_programs_that_write_plain_sql_during_pushes_lose_nothing(folder):
 
 
 def test_rows_of_100_kilobytes_go_up_and_down(folder):
-    with Running(folder) as server:
+    with Running(server_class(folder)) as server:
         device = Device(folder, server)
         two = make_second(folder, server)
         device.run("init")
@@ -315,7 +300,7 @@ def test_rows_of_100_kilobytes_go_up_and_down(folder):
 
 
 def test_a_row_that_is_refused_is_parked_and_the_others_go(folder):
-    with Running(folder) as server:
+    with Running(server_class(folder)) as server:
         device = Device(folder, server)
         device.run("init")
         device.sql("INSERT INTO readings(id, sensor) VALUES('bad/id', 'x')")
@@ -328,7 +313,7 @@ def test_a_row_that_is_refused_is_parked_and_the_others_go(folder):
 
 
 def test_interrupting_a_push_keeps_what_was_acknowledged(folder):
-    with Running(folder) as server:
+    with Running(server_class(folder)) as server:
         device = Device(folder, server)
         device.run("init")
         device.record([reading(n) for n in range(3000)])
@@ -356,7 +341,7 @@ def only(name):
 
 @only("npm")
 def test_answers_lost_after_the_commit_are_recognised(folder):
-    with Running(folder) as server:
+    with Running(server_class(folder)) as server:
         device = Device(folder, server)
         device.run("init")
         device.record([reading(n, id=f"row-{n}") for n in range(30)])
@@ -384,7 +369,7 @@ def test_answers_lost_after_the_commit_are_recognised(folder):
 
 @only("npm")
 def test_an_insert_whose_answer_was_lost_can_be_deleted_without_an_orphan(folder):
-    with Running(folder) as server:
+    with Running(server_class(folder)) as server:
         device = Device(folder, server)
         device.run("init")
         device.record([reading(1, id="x")])
@@ -398,7 +383,7 @@ def test_an_insert_whose_answer_was_lost_can_be_deleted_without_an_orphan(folder
 
 @only("npm")
 def test_each_refusal_ends_as_it_should(folder):
-    with Running(folder) as server:
+    with Running(server_class(folder)) as server:
         device = Device(folder, server)
         device.run("init")
         device.record([reading(n, id=f"row-{n}") for n in range(3)])
@@ -433,7 +418,7 @@ def test_each_refusal_ends_as_it_should(folder):
 
 @only("holdfast")
 def test_wrong_credentials_stop_the_push_and_lose_nothing(folder):
-    with Running(folder, devices=("device1", "device2")) as server:
+    with Running(server_class(folder, devices=("device1", "device2"))) as server:
         other = os.path.join(folder, "other")
         os.makedirs(other)
         stranger = HoldfastServer(other)  # its CA is not the server's

@@ -211,7 +211,7 @@ TEST(PullExtras, APurgeRefusesWhileOperationsWait) {
   Pull(world);
   world.Put("a", 2);
   auto refused = world.store->Purge(*world.table, nullptr, false);
-  CHECK(!refused.ok() && refused.error().code == Code::kBusy);
+  CHECK(!refused.ok() && refused.error().code == Code::kPending);
   LONGS_EQUAL(2, long(world.Local().size()));
   // Rows that nothing waits for may go.
   LONGS_EQUAL(1, long(Purge(world, "value gt 10").rows));
