@@ -1,0 +1,35 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""The conformance program against a real server, which it starts and stops.
+
+usage: against.py --server holdfast|npm [WORDS FOR THE PROGRAM]...
+"""
+import argparse
+import os
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e"))
+from harness import BIN, HoldfastServer, NpmServer, Running, workspace  # noqa: E402
+
+SERVERS = {"holdfast": HoldfastServer, "npm": NpmServer}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--server", choices=sorted(SERVERS), required=True)
+    options, words = parser.parse_known_args()
+    with workspace() as folder, Running(SERVERS[options.server](folder)) as server:
+        files = server.credentials()
+        environment = dict(
+            os.environ, HOLDFAST_CONFORMANCE_SERVER=options.server,
+            HOLDFAST_CONFORMANCE_URL=f"https://127.0.0.1:{server.port}",
+            HOLDFAST_CONFORMANCE_CA=files["ca_file"],
+            HOLDFAST_CONFORMANCE_CERT=files.get("cert_file", ""),
+            HOLDFAST_CONFORMANCE_KEY=files.get("key_file", ""))
+        program = os.path.join(BIN, "test_conformance")
+        return subprocess.run([program, "-c", *words], env=environment).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())
