@@ -119,6 +119,7 @@ class PageReader {
   bool in_string_ = false;
   bool escaped_ = false;
   bool wrapped_ = false;  // the list is a member of an object
+  bool has_id_ = false;   // the object has a member of that name
   std::optional<Error> failure_;
   std::uint64_t rows_ = 0;
   std::int64_t count_ = -1;

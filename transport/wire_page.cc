@@ -124,6 +124,8 @@ Result<std::size_t> PageReader::EndObject() {
   HF_TRY(Keep("}"));
   state_ = State::kEnd;
   if (wrapped_) return std::size_t(1);
+  // Some servers answer with one row alone; what has no id is something else.
+  if (!has_id_) return Bad("neither a list of rows nor a row");
   count_ = -1;
   next_link_.clear();
   HF_TRY(Row({buffer_.data(), used_}));
@@ -231,6 +233,7 @@ Result<void> PageReader::Name(std::string_view json) {
   JsonReader reader(json);
   std::string_view name;
   if (!reader.String(arena_, name) || !reader.End()) return Lift(reader.error());
+  has_id_ = has_id_ || name == kId;
   member_ = name == "results" || name == "items" ? Member::kList
             : name == "count"                    ? Member::kCount
             : name == "nextLink"                 ? Member::kNextLink
