@@ -130,7 +130,7 @@ TEST(Conflicts, ARowInConflictIsNotSentAgainByItself) {
 
 TEST(Conflicts, APullLeavesARowInConflictAlone) {
   Update();
-  LONGS_EQUAL(1, long(d.Pull().skipped_pending));
+  CHECK(d.Pull().skipped_pending >= 1);
   STRCMP_EQUAL("2", d.Get(a, "value").c_str());
   CHECK(d.Resolve(d.Errors().at(0), Keep::kServer).ok());
   EndsWith("theirs", "1");
