@@ -5,8 +5,8 @@
 #include "agent/cli/advice.h"
 #include "agent/cli/commands.h"
 #include "agent/cli/filter.h"
-#include "agent/cli/remote.h"
 #include "agent/cli/signals.h"
+#include "agent/sync/remote.h"
 #include "transport/wire.h"
 
 namespace holdfast::agent {
@@ -78,7 +78,7 @@ Exit GetRemote(Context& context, Workplace& place, const store::Table& table, co
   auto transport = place.MakeTransport();
   if (!transport) return FailTransport(transport.error());
   const config::SyncConfig& sync = place.config().sync;
-  Remote remote(**transport, context.platform.random(), place.exchange_timeout());
+  Remote remote(**transport, context.platform.random(), place.exchange_timeout(), Interrupted);
   Result<void> got;
   if (!query.id.empty()) {
     got = remote.Lookup(table.name(), query.id, printer);
@@ -187,7 +187,7 @@ Deleted DeleteRemote(Context& context, Workplace& place, const store::Table& tab
     deleted.exit = FailTransport(transport.error());
     return deleted;
   }
-  Remote remote(**transport, context.platform.random(), place.exchange_timeout());
+  Remote remote(**transport, context.platform.random(), place.exchange_timeout(), Interrupted);
   for (const std::string_view id : ids) {
     auto done = remote.Delete(table.name(), id);
     if (done) {

@@ -12,9 +12,9 @@
 #include "agent/cli/commands.h"
 #include "agent/cli/progress.h"
 #include "agent/cli/record_reader.h"
-#include "agent/cli/remote.h"
 #include "agent/cli/row_parser.h"
 #include "agent/cli/signals.h"
+#include "agent/sync/remote.h"
 
 namespace holdfast::agent {
 namespace {
@@ -332,7 +332,7 @@ Exit RunPut(Context& context, const Arguments& arguments) {
   }
   auto transport = place.MakeTransport();
   if (!transport) return FailTransport(transport.error());
-  Remote remote(**transport, context.platform.random(), place.exchange_timeout());
+  Remote remote(**transport, context.platform.random(), place.exchange_timeout(), Interrupted);
   RemoteTarget target(remote, table->name());
   options.any_columns = true;
   options.batch = 1;

@@ -82,19 +82,6 @@ Exit Workplace::OpenStore() {
   return Exit::kDone;
 }
 
-store::TableSpec MakeTableSpec(const config::TableConfig& table,
-                               std::vector<store::Column>& columns) {
-  columns.clear();
-  for (const config::ColumnConfig& column : table.columns) {
-    store::Column made;
-    // The configuration refuses names that are too long.
-    HF_ASSERT(made.name.Assign(column.name).ok());
-    made.type = column.type;
-    columns.push_back(made);
-  }
-  return {table.name, columns, table.adopt};
-}
-
 Exit Workplace::DefineTables() {
   std::vector<store::Column> columns;
   for (const config::TableConfig& table : loaded_.config.tables) {
@@ -114,10 +101,7 @@ Exit Workplace::Open(bool with_server) {
 }
 
 const config::TableConfig* Workplace::FindTableConfig(std::string_view name) const {
-  for (const config::TableConfig& table : loaded_.config.tables) {
-    if (EqualsIgnoreCase(table.name, name)) return &table;
-  }
-  return nullptr;
+  return agent::FindTableConfig(loaded_.config, name);
 }
 
 const store::Table* Workplace::FindTable(std::string_view name) const {

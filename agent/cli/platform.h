@@ -18,6 +18,7 @@
 
 #include "agent/cli/arguments.h"
 #include "agent/cli/output.h"
+#include "agent/settings/settings.h"
 #include "config/config.h"
 #include "hal/clock.h"
 #include "hal/link.h"
@@ -76,11 +77,7 @@ class Workplace {
   Result<std::unique_ptr<transport::Transport>> MakeTransport() {
     return context_.platform.MakeTransport(loaded_.config, store_->installation_id());
   }
-  // For the whole of an exchange. The configured time is that without progress, which the
-  // transport watches; a long page on a slow link may take several of them.
-  hal::Duration exchange_timeout() const {
-    return hal::Duration::Milliseconds(10 * loaded_.config.sync.timeout_ms);
-  }
+  hal::Duration exchange_timeout() const { return ExchangeTimeout(loaded_.config); }
   std::span<const store::Table* const> store_tables() const { return store_->tables(); }
 
  private:
@@ -88,10 +85,6 @@ class Workplace {
   config::Loaded loaded_;
   std::unique_ptr<store::Store> store_;
 };
-
-// Opens one table of the configuration; `columns` keeps the room for its columns.
-store::TableSpec MakeTableSpec(const config::TableConfig& table,
-                               std::vector<store::Column>& columns);
 
 // Prints "WHAT: error: the store's words" and returns kFailed, or kTryLater for the way to the
 // server.

@@ -33,33 +33,6 @@ bool ChooseTables(const Workplace& place, std::span<const std::string_view> name
   return true;
 }
 
-Rule RuleOf(config::Conflict conflict) {
-  switch (conflict) {
-    case config::Conflict::kAsk: return Rule::kAsk;
-    case config::Conflict::kServer: return Rule::kServer;
-    case config::Conflict::kClient: return Rule::kClient;
-    case config::Conflict::kNewest: return Rule::kNewest;
-    case config::Conflict::kMerge: return Rule::kMerge;
-  }
-  return Rule::kAsk;
-}
-
-PushOptions MakePushOptions(const Workplace& place, std::uint64_t tables) {
-  const config::SyncConfig& sync = place.config().sync;
-  PushOptions options;
-  options.tables = tables;
-  options.window_rows = std::size_t(sync.push_window_rows);
-  options.write_back_interval = hal::Duration::Milliseconds(sync.write_back_interval_ms);
-  options.timeout = place.exchange_timeout();
-  for (const store::Table* table : place.store_tables()) {
-    const config::TableConfig* config = place.FindTableConfig(table->name());
-    if (config == nullptr) continue;
-    options.policies[std::size_t(table->number())] = {RuleOf(config->conflict),
-                                                      RuleOf(config->both_changed)};
-  }
-  return options;
-}
-
 // A token is stored under the name; the database sets these limits.
 bool CheckQueryId(std::string_view id) {
   FixedString<limits::kIdBytes + 32> key;
@@ -73,13 +46,12 @@ bool CheckQueryId(std::string_view id) {
 Exit RunPush(Context& context, const Arguments& arguments) {
   Workplace place(context);
   if (const Exit exit = place.Open(true); exit != Exit::kDone) return exit;
-  SessionOptions options;
-  std::uint64_t tables = 0;
-  if (!ChooseTables(place, arguments.All("--table"), config::Direction::kPull, "push", tables)) {
+  SessionOptions options = MakeSessionOptions(place.config(), place.store_tables());
+  if (!ChooseTables(place, arguments.All("--table"), config::Direction::kPull, "push",
+                    options.push_options.tables)) {
     return Exit::kUsage;
   }
   options.retry_parked = arguments.Has("--retry-parked");
-  options.push_options = MakePushOptions(place, tables);
   return Visit(context, place, arguments, Visit::Verb::kPush).Run(options);
 }
 
@@ -88,7 +60,7 @@ Exit RunPull(Context& context, const Arguments& arguments) {
   if (!CheckQueryId(query_id)) return Exit::kUsage;
   Workplace place(context);
   if (const Exit exit = place.Open(true); exit != Exit::kDone) return exit;
-  SessionOptions options;
+  SessionOptions options = MakeSessionOptions(place.config(), place.store_tables());
   if (!ChooseTables(place, arguments.positionals, config::Direction::kPush, "pull",
                     options.pull_tables)) {
     return Exit::kUsage;
@@ -99,19 +71,13 @@ Exit RunPull(Context& context, const Arguments& arguments) {
     if (filter.empty() || (options.pull_tables & Bit(*table)) == 0) continue;
     if (!checked.CheckWhere(filter, *table, true)) return Exit::kUsage;
   }
-  const config::SyncConfig& sync = place.config().sync;
-  std::uint64_t pushed_tables = 0;
-  if (!ChooseTables(place, {}, config::Direction::kPull, "push", pushed_tables)) {
+  if (!ChooseTables(place, {}, config::Direction::kPull, "push", options.push_options.tables)) {
     return Exit::kUsage;
   }
   options.push = !arguments.Has("--no-push");
-  options.push_options = MakePushOptions(place, pushed_tables);
   options.pull_options.filter = filter;
   options.pull_options.query_id = query_id;
   options.pull_options.full = arguments.Has("--full");
-  options.pull_options.page_rows = std::uint32_t(sync.page_rows);
-  options.pull_options.look_back = hal::Duration::Milliseconds(sync.look_back_ms);
-  options.pull_options.timeout = place.exchange_timeout();
   return Visit(context, place, arguments, Visit::Verb::kPull).Run(options);
 }
 
@@ -127,14 +93,14 @@ Exit RunPurge(Context& context, const Arguments& arguments) {
     if (!checked.CheckWhere(arguments.Text("--where"), *plan.table, false)) return Exit::kUsage;
     plan.filter = &checked.filter();
   }
-  SessionOptions options;
+  SessionOptions options = MakeSessionOptions(place.config(), place.store_tables());
+  options.push_options.tables = Bit(*plan.table);
   const config::TableConfig* table = place.FindTableConfig(plan.table->name());
   auto queued = place.store().CountSendable(Bit(*plan.table));
   if (!queued) return Fail("purge", queued.error(), place.store().why());
   // With nothing to send, nobody has to be asked.
   options.push =
       *queued > 0 && !arguments.Has("--no-push") && table->direction != config::Direction::kPull;
-  options.push_options = MakePushOptions(place, Bit(*plan.table));
   return Visit(context, place, arguments, Visit::Verb::kPurge).RunPurge(options, plan);
 }
 

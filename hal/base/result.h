@@ -128,6 +128,7 @@ class [[nodiscard]] Result {
     return std::move(storage_.value);
   }
   T& operator*() & { return value(); }
+  T&& operator*() && { return std::move(*this).value(); }
   T* operator->() { return &value(); }
   const Error& error() const {
     HF_ASSERT(!ok_);

@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-// agent/cli/remote.h - the server's table, row by row, without the local one.
+// agent/sync/remote.h - the server's table, row by row, without the local one.
 //
-// Purpose: `get`, `put` and `delete` with --remote: the same words for both tables. Nothing here
-//          touches the store, and nothing is queued: what fails has not happened.
+// Purpose: `get`, `put` and `delete` with --remote, and the library's remote tables: the same words
+//          for both. Nothing here touches the store, and nothing is queued: what fails has not
+//          happened.
 // Owner:   borrows the transport and the generator of ids.
-// Threads: one; waits for the network in Pump(), a signal ends the wait.
+// Threads: one; waits for the network in Pump(), `interrupted` ends the wait.
 // Errors:  those of the transport, and what a refusal means: kNotFound, kConflict, kRefused,
 //          kUnauthorized, kThrottled, kServerError, kBadAnswer. words() has the server's own.
-#ifndef HOLDFAST_AGENT_CLI_REMOTE_H_
-#define HOLDFAST_AGENT_CLI_REMOTE_H_
+#ifndef HOLDFAST_AGENT_SYNC_REMOTE_H_
+#define HOLDFAST_AGENT_SYNC_REMOTE_H_
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string_view>
 
@@ -29,13 +31,18 @@ struct RemoteQuery {
 
 class Remote {
  public:
-  Remote(transport::Transport& transport, hal::Random& random, hal::Duration timeout);
+  // `interrupted`: whether somebody has asked to stop.
+  Remote(transport::Transport& transport, hal::Random& random, hal::Duration timeout,
+         std::function<bool()> interrupted);
 
   Result<void> Lookup(std::string_view table, std::string_view id, RowSink& sink);
   // Page after page until `top` or the end. Rows reach the sink while they arrive.
   Result<void> List(std::string_view table, const RemoteQuery& query, RowSink& sink);
-  // Changes the row, or inserts it when there is none; only on `version`, when it is given. A row
-  // without an id gets one.
+  // kExists: the server has a row of that id. A row without an id gets one.
+  Result<void> Insert(std::string_view table, RowView row, store::Id& id);
+  // The columns given; only on `version`, when it is given. kNotFound: there is no such row.
+  Result<void> Update(std::string_view table, RowView row, std::string_view version);
+  // Update, or Insert() when there is no such row.
   Result<void> Put(std::string_view table, RowView row, std::string_view version, store::Id& id);
   Result<void> Delete(std::string_view table, std::string_view id);
 
@@ -47,12 +54,14 @@ class Remote {
   Result<void> Exchange(transport::Request& request);
   Result<void> Write(transport::Method method, std::string_view table, std::string_view id,
                      std::string_view version, Verdict& verdict);
+  Result<void> SetBody(RowView row, store::Id& id);
   Result<void> Refusal(const Error& error);
   Result<void> MakeId(store::Id& id);
 
   transport::Transport& transport_;
   hal::Random& random_;
   hal::Duration timeout_;
+  std::function<bool()> interrupted_;
   Answer answer_;
   std::unique_ptr<char[]> body_;
   std::string_view body_text_;
@@ -62,4 +71,4 @@ class Remote {
 
 }  // namespace holdfast::agent
 
-#endif  // HOLDFAST_AGENT_CLI_REMOTE_H_
+#endif  // HOLDFAST_AGENT_SYNC_REMOTE_H_

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "agent/cli/remote.h"
+#include "agent/sync/remote.h"
 
 #include <algorithm>
 
-#include "agent/cli/signals.h"
 #include "agent/sync/cursor.h"
 #include "transport/wire.h"
 
@@ -82,8 +81,13 @@ class Remote::Page : public transport::ResponseSink, public RowSink {
   bool is_rows_ = false;
 };
 
-Remote::Remote(transport::Transport& transport, hal::Random& random, hal::Duration timeout)
-    : transport_(transport), random_(random), timeout_(timeout), body_(new char[kBodyBytes]) {}
+Remote::Remote(transport::Transport& transport, hal::Random& random, hal::Duration timeout,
+               std::function<bool()> interrupted)
+    : transport_(transport),
+      random_(random),
+      timeout_(timeout),
+      interrupted_(std::move(interrupted)),
+      body_(new char[kBodyBytes]) {}
 
 Result<void> Remote::Exchange(transport::Request& request) {
   request.timeout = timeout_;
@@ -91,7 +95,7 @@ Result<void> Remote::Exchange(transport::Request& request) {
   answer_.Reset();
   HF_TRY(transport_.Begin(request, answer_));
   while (transport_.Pump(kPumpWait)) {
-    if (Interrupted()) transport_.Cancel();
+    if (interrupted_()) transport_.Cancel();
   }
   return answer_.outcome();
 }
@@ -132,7 +136,7 @@ Result<void> Remote::List(std::string_view table, const RemoteQuery& query, RowS
     page.Reset();
     HF_TRY(transport_.Begin(request, page));
     while (transport_.Pump(kPumpWait)) {
-      if (Interrupted()) transport_.Cancel();
+      if (interrupted_()) transport_.Cancel();
     }
     HF_TRY(answer_.outcome());
     if (!page.is_rows()) return Refusal(StatusError(answer_));
@@ -177,11 +181,11 @@ Result<void> Remote::MakeId(store::Id& id) {
   return id.Assign(writer.view());
 }
 
-Result<void> Remote::Put(std::string_view table, RowView row, std::string_view version,
-                         store::Id& id) {
+// The row as the next write's body, its id first.
+Result<void> Remote::SetBody(RowView row, store::Id& id) {
   HF_TRY(id.Assign(FindText(row, kId)));
-  const bool is_new = id.empty();
-  if (is_new) HF_TRY(MakeId(id));
+  if (id.empty()) HF_TRY(MakeId(id));
+  HF_TRY(CheckId(id.view()));
   RowFields fields;
   HF_TRY(fields.Add(kId, ColumnType::kText, Value::Text(id.view())));
   for (const Field& field : row) {
@@ -190,6 +194,34 @@ Result<void> Remote::Put(std::string_view table, RowView row, std::string_view v
   TextWriter body({body_.get(), kBodyBytes});
   HF_TRY(wire::EncodeRow(fields.view(), body));
   body_text_ = body.view();
+  return Ok();
+}
+
+Result<void> Remote::Insert(std::string_view table, RowView row, store::Id& id) {
+  HF_TRY(SetBody(row, id));
+  Verdict verdict = Verdict::kDone;
+  HF_TRY(Write(Method::kInsert, table, id.view(), {}, verdict));
+  if (verdict == Verdict::kDone) return Ok();
+  return Error{Code::kExists, Origin::kNone, 0, "the server has a row of that id"};
+}
+
+Result<void> Remote::Update(std::string_view table, RowView row, std::string_view version) {
+  store::Id id;
+  if (FindText(row, kId).empty()) {
+    return Error{Code::kInvalidArgument, Origin::kNone, 0, "an update needs the row's id"};
+  }
+  HF_TRY(SetBody(row, id));
+  Verdict verdict = Verdict::kDone;
+  HF_TRY(Write(Method::kUpdate, table, id.view(), version, verdict));
+  if (verdict == Verdict::kDone) return Ok();
+  if (verdict == Verdict::kGone) return Missing("no such row on the server");
+  return Error{Code::kConflict, Origin::kNone, 0, "the row changed on the server"};
+}
+
+Result<void> Remote::Put(std::string_view table, RowView row, std::string_view version,
+                         store::Id& id) {
+  const bool is_new = FindText(row, kId).empty();
+  HF_TRY(SetBody(row, id));
 
   const Error changed{Code::kConflict, Origin::kNone, 0, "the row changed on the server"};
   Verdict verdict = Verdict::kGone;
