@@ -59,6 +59,15 @@ Result<void> SqliteStore::CompleteOne(const Completion& completion, std::int64_t
       return RunReady(remove_shadow_of_);
     }
     // Edited while it was on its way: what is left is an update on the new version.
+    if (!completion.row.empty()) {
+      Operation operation;
+      HF_TRY_ASSIGN(const bool there, Find(completion.sequence, operation));
+      bool ours = true;
+      if (there) {
+        HF_TRY_ASSIGN(ours, TakeTheirs(operation, completion.row, completion.recognised));
+      }
+      if (!ours) return Ok();  // on its old version it meets the server's row again
+    }
     SqlText base;
     WriteContent(completion.row, table, base);
     HF_TRY_ASSIGN(const std::string_view text, base.Finish());

@@ -1,24 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Operations on their way out: taking, loading, marking.
-#include <cstring>
-
+#include "store/sent.h"
 #include "store/sqlite_store.h"
 
 namespace holdfast::store {
 namespace {
-
-constexpr std::size_t kSentRecordBytes = 16;
-constexpr std::size_t kSentRecords = 8;
-
-void PutBigEndian(std::uint64_t value, char* out) {
-  for (int i = 0; i < 8; ++i) out[i] = char(value >> (56 - 8 * i) & 0xff);
-}
-
-std::uint64_t GetBigEndian(const char* bytes) {
-  std::uint64_t value = 0;
-  for (int i = 0; i < 8; ++i) value = value << 8 | static_cast<unsigned char>(bytes[i]);
-  return value;
-}
 
 // Memory for one parse: the store's own when it fits, else from SQLite's capped heap.
 class ParseRoom {
@@ -151,10 +137,8 @@ Result<Content> SqliteStore::Load(Operation& operation, Extent extent, Arena& ar
   // What is null in an insert, and what did not change in an update, is left out: but not when an
   // earlier attempt, whose outcome is unknown, may have given the server another value.
   std::uint64_t sent_before = 0;
-  const std::string_view sent = load.Text(kLoadSent);
-  for (std::size_t at = 0; at + kSentRecordBytes <= sent.size(); at += kSentRecordBytes) {
-    sent_before |= GetBigEndian(sent.data() + at);
-  }
+  ForEachSent(load.Text(kLoadSent),
+              [&](std::uint64_t mask, std::uint64_t) { sent_before |= mask; });
   Content content;
   for (std::size_t i = 0; i < columns.size(); ++i) {
     const std::uint64_t bit = std::uint64_t{1} << i;
@@ -181,89 +165,6 @@ Result<Content> SqliteStore::Load(Operation& operation, Extent extent, Arena& ar
   content.fields = room.view();
   content.digest = DigestRow(table, content.fields, content.mask);
   return content;
-}
-
-// ------------------------------------------------------------------------------------ attempted
-
-// Adds the attempt to the operation's `sent`, or takes it off, and writes the state.
-Result<void> SqliteStore::SentAfter(std::int64_t sequence, const Attempt& attempt, bool add) {
-  char records[kSentRecordBytes * (kSentRecords + 1)];
-  std::size_t size = 0;
-  {
-    HF_TRY(Ready(sent_));
-    const Using use(sent_);
-    sent_.Bind(1, sequence);
-    auto found = sent_.Step();
-    if (!found) return Explain(found.error());
-    if (!*found) return Ok();  // merged away meanwhile
-    std::string_view sent = sent_.Text(0);
-    const std::size_t most = kSentRecordBytes * kSentRecords;
-    if (sent.size() > most) sent.remove_prefix(sent.size() - most);
-    if (!sent.empty()) std::memcpy(records, sent.data(), sent.size());
-    size = sent.size();
-  }
-  char record[kSentRecordBytes];
-  PutBigEndian(attempt.mask, record);
-  PutBigEndian(attempt.digest, record + 8);
-  const bool last = size >= kSentRecordBytes &&
-                    std::memcmp(records + size - kSentRecordBytes, record, kSentRecordBytes) == 0;
-  std::string_view sent(records, size);
-  // A delete carries nothing; an insert of nulls has a digest.
-  if (add && (attempt.mask != 0 || attempt.digest != 0) && !last) {
-    std::memcpy(records + size, record, kSentRecordBytes);
-    sent = {records, size + kSentRecordBytes};
-    if (sent.size() > kSentRecordBytes * kSentRecords) sent.remove_prefix(kSentRecordBytes);
-  } else if (!add && attempt.was_pending && last) {
-    sent.remove_suffix(kSentRecordBytes);
-  }
-  Statement& write = add ? mark_ : unmark_;
-  HF_TRY(Ready(write));
-  write.Bind(1, sequence);
-  if (sent.empty()) {
-    write.BindNull(2);
-  } else {
-    write.BindBlob(2, sent);
-  }
-  if (!add) write.Bind(3, std::int64_t{attempt.was_pending});
-  return RunReady(write);
-}
-
-Result<void> SqliteStore::MarkAttempted(std::span<const Attempt> attempts) {
-  Transaction transaction(*this);
-  HF_TRY(transaction.Start(Writer::kHoldfast));
-  for (const Attempt& attempt : attempts) HF_TRY(SentAfter(attempt.sequence, attempt, true));
-  return transaction.Commit();
-}
-
-Result<void> SqliteStore::UnmarkUnsent(std::span<const Attempt> attempts) {
-  Transaction transaction(*this);
-  HF_TRY(transaction.Start(Writer::kHoldfast));
-  for (const Attempt& attempt : attempts) HF_TRY(SentAfter(attempt.sequence, attempt, false));
-  return transaction.Commit();
-}
-
-Result<Store::Sent> SqliteStore::WasSent(const Operation& operation, RowView server_row) {
-  HF_TRY(Ready(sent_));
-  const Using use(sent_);
-  sent_.Bind(1, operation.sequence);
-  auto found = sent_.Step();
-  if (!found) return Explain(found.error());
-  if (!*found) return Sent::kNever;
-  const std::string_view sent = sent_.Text(0);
-  Sent best = Sent::kNever;
-  for (std::size_t at = 0; at + kSentRecordBytes <= sent.size(); at += kSentRecordBytes) {
-    std::uint64_t mask = GetBigEndian(sent.data() + at);
-    std::uint64_t digest = GetBigEndian(sent.data() + at + 8);
-    const bool raised = mask == kRaised;
-    if (mask == 0) {  // an insert of nulls only: any other row of that id is not ours
-      mask = ~mask;
-      digest = DigestRow(*operation.table, {}, mask);
-    }
-    if (DigestRow(*operation.table, server_row, mask) != digest) continue;
-    if (raised) return Sent::kRaised;
-    best = Sent::kWritten;
-  }
-  return best;
 }
 
 Result<std::uint64_t> SqliteStore::CountSendable(std::uint64_t tables) {

@@ -108,7 +108,9 @@ Result<void> SqliteStore::KeepServer(const Operation& operation, RowView server_
   }
   HF_TRY_ASSIGN(const Applied applied, ApplyRemote(*operation.table, server_row));
   // A later operation of the row stands on the one that left; it has to be settled first.
-  return applied == Applied::kSkippedPending ? Result<void>(LaterEditWaits()) : Ok();
+  if (applied == Applied::kSkippedPending) return LaterEditWaits();
+  // The copy that was decided on may be older than what a pull has passed over since.
+  return Miss(table, operation.id.view());
 }
 
 Result<void> SqliteStore::KeepMerged(const Operation& operation, RowView server_row,

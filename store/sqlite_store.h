@@ -5,8 +5,9 @@
 // So the connection switches triggers off (SQLITE_DBCONFIG_ENABLE_TRIGGER) unless it writes on
 // behalf of a program: Writer::kProgram. Nobody else can see that, and no flag has to survive.
 //
-// queue.cc operations on their way, outcomes.cc what became of them, copies.cc and resolve.cc
-// conflicts, pages.cc pulls, purge.cc, rows.cc local rows, define.cc tables.
+// queue.cc operations on their way, recognise.cc what was sent, outcomes.cc what became of it,
+// copies.cc and resolve.cc conflicts, pages.cc pulls, purge.cc, rows.cc local rows, define.cc
+// tables.
 #ifndef HOLDFAST_STORE_SQLITE_STORE_H_
 #define HOLDFAST_STORE_SQLITE_STORE_H_
 
@@ -47,6 +48,8 @@ class SqliteStore final : public Store {
   Result<Sent> WasSent(const Operation& operation, RowView server_row) override;
   Result<void> Complete(std::span<const Completion> completions) override;
   Result<void> Rebase(std::int64_t sequence, std::string_view version, RowView server_row) override;
+  Result<bool> Recognise(std::int64_t sequence, std::string_view version,
+                         RowView server_row) override;
   Result<void> ChangeKind(std::int64_t sequence, Kind kind, std::string_view version) override;
   Result<void> Fail(std::int64_t sequence, const OperationError& error) override;
   Result<void> Drop(std::int64_t sequence, std::int64_t changes) override;
@@ -161,6 +164,11 @@ class SqliteStore final : public Store {
   Result<void> RemoveOperation(std::int64_t sequence);
   Result<void> KeepSequence(std::int64_t removed);
   Result<void> DropError(std::int64_t sequence);
+
+  // recognise.cc
+  Result<std::uint64_t> WrittenColumns(const Operation& operation, RowView server_row);
+  Result<bool> IsUntouched(const Operation& operation, RowView server_row);
+  Result<bool> TakeTheirs(const Operation& operation, RowView server_row, bool by_others);
   Result<void> SentAfter(std::int64_t sequence, const Attempt& attempt, bool add);
 
   sqlite3* database_ = nullptr;

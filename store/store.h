@@ -111,6 +111,7 @@ struct Completion {
   Version version;
   TimestampText created_at, updated_at;
   RowView row;
+  bool recognised = false;  // not an answer to the write: others may have written on top of it
 };
 
 enum class ErrorKind : std::uint8_t {
@@ -279,6 +280,11 @@ class Store {
   // made again on that version: same kind, new base.
   virtual Result<void> Rebase(std::int64_t sequence, std::string_view version,
                               RowView server_row) = 0;
+  // As Rebase, for a write of ours that arrived earlier: columns that this device did not change
+  // since take the server's values, which others have written on top of ours. false, and nothing
+  // is done: both sides have changed a column, or the row that is deleted here.
+  virtual Result<bool> Recognise(std::int64_t sequence, std::string_view version,
+                                 RowView server_row) = 0;
   // The operation turns into another kind on the given base (insert <-> update).
   virtual Result<void> ChangeKind(std::int64_t sequence, Kind kind, std::string_view version) = 0;
   virtual Result<void> Fail(std::int64_t sequence, const OperationError& error) = 0;

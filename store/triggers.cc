@@ -328,11 +328,12 @@ class Generator {
     };
     std::string body = "DELETE FROM __shadows WHERE " + ShadowKey("OLD") + ";";
     // The row has an operation that may have left: a delete takes its place, at the end.
-    body += Queue("OLD.id,2,CASE WHEN o.kind=0 AND o.state=2 AND " + conflict +
-                      " THEN 2 ELSE 0 END,o.changes+1,o.attempts," + kNow +
-                      ",CASE WHEN o.kind=1 THEN o.baseVersion END,NULL," + old_content_ +
-                      ",o.previous,o.kind,o.sent",
-                  from_operation + " AND NOT " + never_left);
+    body +=
+        Queue("OLD.id,2,CASE WHEN o.kind=0 AND o.state=2 AND " + conflict +
+                  " THEN 2 ELSE 0 END,o.changes+1,o.attempts," + kNow +
+                  ",CASE WHEN o.kind=1 THEN o.baseVersion END,CASE WHEN o.kind=1 THEN o.base END," +
+                  old_content_ + ",o.previous,o.kind,o.sent",
+              from_operation + " AND NOT " + never_left);
     body += add_shadow("last_insert_rowid()", "WHERE changes()>0");
     body +=
         "UPDATE __errors SET id=last_insert_rowid(),operationKind=2 WHERE changes()>0 AND "

@@ -152,16 +152,28 @@ Result<void> Push::Prepare() {
     HF_TRY_ASSIGN(const bool wanted, AskHandler());
     if (!wanted) return Ok();
     if (current_.decided) HF_TRY(store_.MarkAttempted({&window_[window_next_], 1}));
+    // It stands in the place of a write that may have arrived, or not: what is there may be
+    // somebody else's by now.
+    if (operation.base_version.empty() && operation.attempts > 1) return BeginLookup();
     return BeginWrite();
   }
   content_arena_.Reset();
   const bool replace = operation.kind == Kind::kUpdate && TakesReplace();
-  Extent extent = replace ? Extent::kWhole : Extent::kChanged;
-  auto content = store_.Load(operation, extent, content_arena_, content_fields_);
+  auto content = store_.Load(operation, Extent::kChanged, content_arena_, content_fields_);
   if (content && operation.kind == Kind::kUpdate && content->mask == 0) {
     // Nothing differs, but an earlier attempt may have changed the server's row: say all of it.
     content_arena_.Reset();
     content = store_.Load(operation, Extent::kWhole, content_arena_, content_fields_);
+  }
+  if (content && replace) {
+    // All of the row travels; what changed is what tells our write from others'.
+    const std::uint64_t mask = content->mask;
+    content_arena_.Reset();
+    content = store_.Load(operation, Extent::kWhole, content_arena_, content_fields_);
+    if (content) {
+      content->mask = mask;
+      content->digest = store::DigestRow(*operation.table, content->fields, mask);
+    }
   }
   if (!content) return content.error();
   current_.content = *content;
@@ -353,13 +365,16 @@ Result<void> Push::OnDone(const Judgement& judgement, bool recognised) {
   completion.sequence = operation.sequence;
   completion.changes = window_[window_next_].changes;
   completion.id = operation.id;
+  completion.recognised = recognised;
   HF_TRY(completion.version.Assign(judgement.version));
   HF_TRY(completion.created_at.Assign(FindText(judgement.row, kCreatedAt)));
   HF_TRY(completion.updated_at.Assign(FindText(judgement.row, kUpdatedAt)));
   if (completion_count_++ == 0) first_completion_ = clock_.Now();
   ++result_.pushed;
   if (recognised) ++result_.recognised;
-  if (operation.kind != Kind::kDelete && !judgement.row.empty() && !SameAsSent(judgement.row)) {
+  // Recognised: others may have written on top of ours since; that comes here as well.
+  if (operation.kind != Kind::kDelete && !judgement.row.empty() &&
+      (recognised || !SameAsSent(judgement.row))) {
     HF_TRY(ConformRow(*operation.table, judgement.row, answer_.arena(), server_fields_));
     completion.row = server_fields_.view();
     HF_TRY(WriteBack());
@@ -395,8 +410,14 @@ Result<void> Push::OnServerRow(RowView row, std::string_view version) {
   }
   if (sent == store::Store::Sent::kNever || is_deleted) return Conflict(row, version);
   // An earlier attempt arrived, and the row was edited since: send the rest on top of it.
-  HF_TRY(store_.Rebase(operation.sequence, version, row));
-  return SendAgain();
+  HF_TRY(ConformRow(*operation.table, row, answer_.arena(), server_fields_));
+  if (sent == store::Store::Sent::kRaised) {
+    HF_TRY(store_.Rebase(operation.sequence, version, server_fields_.view()));
+    return SendAgain();
+  }
+  HF_TRY_ASSIGN(const bool ours,
+                store_.Recognise(operation.sequence, version, server_fields_.view()));
+  return ours ? SendAgain() : Conflict(row, version);
 }
 
 // The server shows no row of this id.

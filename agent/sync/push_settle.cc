@@ -28,6 +28,7 @@ Result<void> Push::RaiseTombstone(RowView tombstone) {
   request.method = Method::kUndelete;
   request.table = operation.table->name();
   request.id = operation.id.view();
+  request.if_match = current_.tombstone.view();  // somebody else may raise it as well
   return Send(request, Phase::kAnswer);
 }
 
