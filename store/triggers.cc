@@ -218,8 +218,9 @@ class Generator {
         "NOT NULL THEN "
         "1 ELSE 0 END,d.changes+1,d.attempts," +
             kNow +
-            ",CASE WHEN d.replaced IS 0 THEN NULL ELSE d.baseVersion END,NULL,NULL,"
-            "d.previous,NULL,d.sent",
+            ",CASE WHEN d.replaced IS 0 THEN NULL ELSE d.baseVersion END,CASE d.replaced WHEN 1 "
+            "THEN "
+            "d.base END,NULL,d.previous,NULL,d.sent",
         delete_join + " AND (d.state=0 OR (d.state=2 AND d.replaced IS 0))");
     body += TakeQueued("NEW", system_of_shadow);
     const std::string taken_back = Shadow("op", " AND content IS NULL");

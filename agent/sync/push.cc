@@ -399,11 +399,11 @@ Result<void> Push::OnServerRow(RowView row, std::string_view version) {
   }
   HF_TRY_ASSIGN(const store::Store::Sent sent, store_.WasSent(operation, row));
   if (operation.kind == Kind::kInsert && is_deleted) {
-    // An old tombstone of this id, unless it holds what an earlier push may have written: then
-    // somebody deleted our row before its answer came, and only a person can tell what is wanted.
-    const bool first_time = window_[window_next_].was_pending || operation.follows_own;
-    if (first_time || sent != store::Store::Sent::kWritten) return RaiseTombstone(row);
-    return Conflict(row, version);
+    // An old tombstone of this id; or an earlier push has made the row, somebody changed and
+    // deleted it before its answer came, and only a person can tell what is wanted.
+    const bool first_time = window_[window_next_].was_pending || operation.follows_own ||
+                            current_.decided || sent == store::Store::Sent::kRaised;
+    return first_time ? RaiseTombstone(row) : Conflict(row, version);
   }
   if (operation.kind != Kind::kDelete && SameAsSent(row)) {
     return OnDone({Verdict::kDone, {}, row, version}, true);

@@ -35,11 +35,6 @@ constexpr int kRoundsMax = 40;  // until everything is settled
 // The simulated server shows only columns that somebody has written; what a server does not show is
 // left alone on a device. Servers with a schema show nulls. So rows begin with all columns here.
 constexpr bool kSparseRows = false;
-// Programs that lose an edit in a way that is known and waits to be mended: left out of the run,
-// not of a replay. 1878 and 9030: a row is updated (the answer is lost), deleted, and inserted
-// again; others write to it meanwhile. 8382: an insert whose answer was lost raises the row again
-// that others have edited and deleted since.
-constexpr long kKnownLosses[] = {1878, 8382, 9030};
 
 // ------------------------------------------------------------------------------------ one run
 
@@ -587,9 +582,7 @@ TEST(Fleet, RandomProgramsEndEqualAndLoseNoEdit) {
   }
   const long programs = Number("HOLDFAST_FLEET_PROGRAMS", kPrograms);
   for (long seed = 1; seed <= programs; ++seed) {
-    if (std::count(std::begin(kKnownLosses), std::end(kKnownLosses), seed) == 0) {
-      RunSeed(std::uint64_t(seed), false);
-    }
+    RunSeed(std::uint64_t(seed), false);
   }
 }
 
