@@ -113,12 +113,10 @@ std::optional<Refusal> ParseListOptions(const ProtocolLimits& limits, Operation&
   if (const std::string* text = target.Find("$filter")) list.filter = *text;
   if (const std::string* text = target.Find("$orderby")) list.order = *text;
   if (const std::string* text = target.Find("$select")) list.select = *text;
-  if (list.filter.size() > limits::kFilterBytes || list.order.size() > limits::kFilterBytes ||
-      list.select.size() > limits::kUrlBytes) {
-    return Refusal{400,
-                   "$filter and $orderby may be " + std::to_string(limits::kFilterBytes) +
-                       " bytes long at most",
-                   ""};
+  // A filter that is too long is refused where it is parsed, with its place, as on a device.
+  if (list.order.size() > limits::kFilterBytes || list.select.size() > limits::kUrlBytes) {
+    return Refusal{
+        400, "$orderby may be " + std::to_string(limits::kFilterBytes) + " bytes long at most", ""};
   }
   if (const std::string* text = target.Find("__after")) {
     const auto moment = ParseTimestamp(*text);

@@ -434,9 +434,15 @@ class Generator {
     return Bind(Value::Blob(*bytes));
   }
 
+  // Sums and products of integers are reals once they leave 64 bits.
+  bool StaysInteger(const Node& node) {
+    const bool is_plain = node.op == Op::kColumn || node.op == Op::kLiteral || node.op == Op::kCall;
+    return is_plain && InfoOf(node).kind == Kind::kInteger;
+  }
+
   // OData's remainder of reals is a real; that of SQLite cuts both to integers first.
   Result<void> EmitModulo(const Node& node) {
-    if (InfoOf(node).kind == Kind::kInteger) {
+    if (StaysInteger(Operand(node, 0)) && StaysInteger(Operand(node, 1))) {
       return EmitParts(node, {Sql("("), Arg(0), Sql(" % "), Arg(1), Sql(")")});
     }
     return EmitParts(node, {Sql("(SELECT CASE WHEN typeof(x)='integer' AND typeof(y)='integer' "
