@@ -8,7 +8,7 @@ import os
 import re
 import sys
 
-SUITE = ("Merge", "Outcomes", "Conflicts", "Pulls", "Pushes")
+SUITE = ("Merge", "Outcomes", "Conflicts", "Pulls", "Pushes", "Filters")
 
 
 def tests_of(root):

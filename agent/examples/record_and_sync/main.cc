@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Records a reading, whether or not there is a network, and syncs when there is one.
-#include <cstdio>
 #include <holdfast/holdfast.h>
+#include <cstdio>
 
 int main(int argc, char** argv) {
   const char* const path = argc > 1 ? argv[1] : "/etc/holdfast/holdfast.conf";
@@ -27,8 +27,7 @@ int main(int argc, char** argv) {
                 client.why().c_str());
     return 3;
   }
-  std::printf("pushed %llu, received %llu\n",
-              static_cast<unsigned long long>(report.push.pushed),
+  std::printf("pushed %llu, received %llu\n", static_cast<unsigned long long>(report.push.pushed),
               static_cast<unsigned long long>(report.received));
 
   auto warm = readings.ReadAll({.where = "value gt 20", .order_by = "sensor", .top = 10});
