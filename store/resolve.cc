@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // Settling what waits in __errors, or is about to: one copy is kept, or a merged one, in the
 // transaction that logs what was overwritten.
+#include <memory>
+
 #include "store/sqlite_store.h"
 
 namespace holdfast::store {
 namespace {
+
+constexpr std::size_t kCopiesBytes = 2 * limits::kRowBytes;  // the device's copy and the base
 
 bool IsDeleted(RowView row) {
   const Field* deleted = Find(row, kDeleted);
@@ -91,7 +95,33 @@ Result<void> SqliteStore::KeepLocal(const Operation& operation, RowView server_r
   return ChangeKind(operation.sequence, Kind::kInsert, {});
 }
 
+// A column that the server does not show, it does not keep; giving the edit up gives it back the
+// value that it had before.
+Result<void> SqliteStore::FillFromBase(const Operation& operation, RowView server_row, Arena& arena,
+                                       RowFields& base, RowFields& row) {
+  RowFields local;
+  HF_TRY_ASSIGN(const Copies copies, LoadCopies(operation.sequence, arena, local, base));
+  for (const Field& field : server_row) {
+    if (operation.table->Lookup(field.name)) HF_TRY(row.Add(field.name, field.type, field.value));
+  }
+  if (copies.base.empty() && operation.kind != Kind::kInsert) return Ok();
+  for (const Column& column : operation.table->columns()) {
+    if (holdfast::Find(server_row, column.name.view()) != nullptr) continue;
+    const Field* before = holdfast::Find(copies.base, column.name.view());
+    HF_TRY(row.Add(column.name.view(), column.type,
+                   before != nullptr ? before->value : Value::Null()));
+  }
+  return Ok();
+}
+
 Result<void> SqliteStore::KeepServer(const Operation& operation, RowView server_row) {
+  RowFields base, whole;
+  const std::unique_ptr<char[]> room(new char[kCopiesBytes]);
+  Arena arena({room.get(), kCopiesBytes});
+  if (operation.kind != Kind::kDelete && !server_row.empty() && !IsDeleted(server_row)) {
+    HF_TRY(FillFromBase(operation, server_row, arena, base, whole));
+    server_row = whole.view();
+  }
   HF_TRY(Drop(operation.sequence, operation.changes));
   // Whatever version the row stood on, its content is not that version's.
   SqliteTable& table = Own(*operation.table);

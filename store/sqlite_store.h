@@ -149,6 +149,8 @@ class SqliteStore final : public Store {
   Result<void> Settle(const Operation& operation, const Resolution& resolution);
   Result<void> KeepLocal(const Operation& operation, RowView server_row, bool parked);
   Result<void> KeepServer(const Operation& operation, RowView server_row);
+  Result<void> FillFromBase(const Operation& operation, RowView server_row, Arena& arena,
+                            RowFields& base, RowFields& row);
   Result<void> KeepMerged(const Operation& operation, RowView server_row, RowView merged);
   Result<void> PutMerged(const Operation& operation, RowView merged);
   Result<void> GiveUp(const Operation& operation);

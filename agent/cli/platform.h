@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // agent/cli/platform.h - what the commands get from the program, and what they share.
 //
-// Purpose: main.cc alone names concrete classes; commands see interfaces, so that tests can run
+// Purpose: main.cc and platform/ alone name concrete classes; commands see interfaces, so that
+// tests can run
 //          them on others.
 // Owner:   the program makes one Platform; it outlives all that it makes.
 // Threads: one.

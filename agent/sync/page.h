@@ -6,7 +6,8 @@
 //          fixed size, whatever the page holds; a cut at any byte costs one chunk.
 // Owner:   borrows all; made once for many pages.
 // Threads: one.
-// Errors:  as data: Ended() and outcome(). kRefused and its like: StatusError of the answer.
+// Errors:  End() returns why the page did not come whole; for an answer that is no page, what its
+//          status means (StatusError), and refusal() has its words.
 #ifndef HOLDFAST_AGENT_SYNC_PAGE_H_
 #define HOLDFAST_AGENT_SYNC_PAGE_H_
 

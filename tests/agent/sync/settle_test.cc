@@ -238,6 +238,31 @@ TEST(Settling, APersonMergesOrGivesUp) {
   }
 }
 
+// A server shows only the columns that it keeps.
+TEST(Settling, AnEditOfAColumnThatTheServerDoesNotShowIsTakenBackWithTheOthers) {
+  for (const Keep keep : {Keep::kServer, Keep::kNeither}) {
+    World world;
+    world.server.Put("readings", R"({"id":"a","value":1})");
+    Settle(world);
+    world.server.Put("readings", R"({"id":"a","value":100})");
+    world.Put("a", 2, "ours");
+    LONGS_EQUAL(1, long(world.PushOnce().push.conflicts));
+    char room[4096];
+    Arena arena(room);
+    RowFields server;
+    const std::string json = world.server.Json(*world.server.Find("readings", "a"));
+    CHECK(json.find("sensor") == std::string::npos);
+    CHECK(wire::DecodeRow(json, arena, server).ok());
+    CHECK(world.store
+              ->Resolve(First(world).sequence,
+                        {.keep = keep, .rule = "person", .server_row = server.view()})
+              .ok());
+    STRCMP_EQUAL(" 100.000000", world.Local()["a"].c_str());
+    Settle(world);
+    world.CheckEqual("taken back");
+  }
+}
+
 TEST(Settling, ARefusedEditThatIsGivenUpLeavesTheRowAsItWas) {
   World world;
   world.Put("a", 1);
