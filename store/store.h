@@ -156,7 +156,7 @@ enum class Keep : std::uint8_t {
 
 struct Resolution {
   Keep keep = Keep::kLocal;
-  std::string_view rule = {};  // who decided, for the log: "person", "newest", ...
+  std::string_view rule = {};  // who decided, for the log: "person", "newest" ...
   RowView server_row = {};     // the server's copy; empty: it has none, or none is known
   RowView merged = {};         // kMerged: user's columns
   std::int64_t changes = 0;    // not 0: kBusy when the operation has other `changes` by now
