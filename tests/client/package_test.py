@@ -1,5 +1,5 @@
-#!/ usr / bin / env python3
-#SPDX - License - Identifier : Apache - 2.0
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """The library as somebody else finds it: installed, found by find_package(), built against, run.
 
 usage: package_test.py BUILD_FOLDER DEPENDENCIES [PATTERN]
