@@ -16,64 +16,6 @@ namespace {
 
 constexpr std::size_t kChangedRowBytes = 1 << 20;
 
-// The program's functions as Events.
-class CEvents final : public holdfast::Events {
- public:
-  hf_events functions{};
-
-  Send BeforeSend(const Operation& operation, Row& row) override {
-    if (functions.before_send == nullptr) return Send::kSend;
-    const std::string json = row.Json();
-    Room();
-    const hf_send wish =
-        functions.before_send(operation.table.c_str(), operation.id.c_str(), ActionOf(operation),
-                              json.c_str(), room_.get(), kChangedRowBytes, functions.user);
-    if (room_[0] != '\0') {
-      if (auto changed = Row::FromJson(room_.get())) row = std::move(changed).value();
-    }
-    return wish == HF_SKIP ? Send::kSkip : wish == HF_ABORT_SEND ? Send::kAbort : Send::kSend;
-  }
-  bool OnConflict(const Operation& operation, const Row& local, const Row& server,
-                  holdfast::Settle& settle, Row& merged) override {
-    if (functions.on_conflict == nullptr) return false;
-    const std::string local_json = local.Json(), server_json = server.Json();
-    Room();
-    hf_settle wish = HF_KEEP_LOCAL;
-    if (functions.on_conflict(operation.table.c_str(), operation.id.c_str(), ActionOf(operation),
-                              local_json.c_str(), server_json.c_str(), &wish, room_.get(),
-                              kChangedRowBytes, functions.user) == 0) {
-      return false;
-    }
-    settle = holdfast::Settle(wish);
-    if (wish != HF_MERGE) return true;
-    auto row = Row::FromJson(room_.get());
-    if (!row) return false;
-    merged = std::move(row).value();
-    return true;
-  }
-  Refused OnRefused(const Operation& operation, const Error& error) override {
-    if (functions.on_refused == nullptr) return Refused::kPark;
-    const hf_refused wish = functions.on_refused(operation.table.c_str(), operation.id.c_str(),
-                                                 ActionOf(operation), error.native, functions.user);
-    return wish == HF_RETRY           ? Refused::kRetry
-           : wish == HF_ABORT_REFUSED ? Refused::kAbort
-                                      : Refused::kPark;
-  }
-  void OnPulled(std::string_view table, const Row& row, bool deleted) override {
-    if (functions.on_pulled == nullptr) return;
-    functions.on_pulled(std::string(table).c_str(), row.Json().c_str(), deleted ? 1 : 0,
-                        functions.user);
-  }
-
- private:
-  static hf_action ActionOf(const Operation& operation) { return hf_action(operation.action); }
-  void Room() {
-    if (room_ == nullptr) room_.reset(new char[kChangedRowBytes]);
-    room_[0] = '\0';
-  }
-  std::unique_ptr<char[]> room_;
-};
-
 static_assert(int(holdfast::Settle::kLocal) == HF_KEEP_LOCAL &&
               int(holdfast::Settle::kServer) == HF_KEEP_SERVER &&
               int(holdfast::Settle::kMerged) == HF_MERGE &&
@@ -134,12 +76,77 @@ void Fill(const holdfast::PushReport& from, hf_report& to) {
   to.resolved = from.resolved;
   to.conflicts = from.conflicts;
   to.parked = from.parked;
+  to.skipped = from.skipped;
   to.remaining = from.remaining;
   to.requests = from.requests;
   to.bytes_sent = from.bytes_sent;
   to.bytes_received = from.bytes_received;
   to.retry_after_s = from.retry_after_s;
 }
+
+// The program's functions as Events.
+class CEvents final : public holdfast::Events {
+ public:
+  hf_events functions{};
+
+  Send BeforeSend(const Operation& operation, Row& row) override {
+    if (functions.before_send == nullptr) return Send::kSend;
+    const std::string json = row.Json();
+    Room();
+    const hf_send wish =
+        functions.before_send(operation.table.c_str(), operation.id.c_str(), ActionOf(operation),
+                              json.c_str(), room_.get(), kChangedRowBytes, functions.user);
+    if (room_[0] != '\0') {
+      if (auto changed = Row::FromJson(room_.get())) row = std::move(changed).value();
+    }
+    return wish == HF_SKIP ? Send::kSkip : wish == HF_ABORT_SEND ? Send::kAbort : Send::kSend;
+  }
+  bool OnConflict(const Operation& operation, const Row& local, const Row& server,
+                  holdfast::Settle& settle, Row& merged) override {
+    if (functions.on_conflict == nullptr) return false;
+    const std::string local_json = local.Json(), server_json = server.Json();
+    Room();
+    hf_settle wish = HF_KEEP_LOCAL;
+    if (functions.on_conflict(operation.table.c_str(), operation.id.c_str(), ActionOf(operation),
+                              local_json.c_str(), server_json.c_str(), &wish, room_.get(),
+                              kChangedRowBytes, functions.user) == 0) {
+      return false;
+    }
+    settle = holdfast::Settle(wish);
+    if (wish != HF_MERGE) return true;
+    auto row = Row::FromJson(room_.get());
+    if (!row) return false;
+    merged = std::move(row).value();
+    return true;
+  }
+  Refused OnRefused(const Operation& operation, const Error& error) override {
+    if (functions.on_refused == nullptr) return Refused::kPark;
+    const hf_refused wish = functions.on_refused(operation.table.c_str(), operation.id.c_str(),
+                                                 ActionOf(operation), error.native, functions.user);
+    return wish == HF_RETRY           ? Refused::kRetry
+           : wish == HF_ABORT_REFUSED ? Refused::kAbort
+                                      : Refused::kPark;
+  }
+  void OnPulled(std::string_view table, const Row& row, bool deleted) override {
+    if (functions.on_pulled == nullptr) return;
+    functions.on_pulled(std::string(table).c_str(), row.Json().c_str(), deleted ? 1 : 0,
+                        functions.user);
+  }
+  void AfterPush(const holdfast::PushReport& pushed) override {
+    if (functions.after_push == nullptr) return;
+    hf_report report = {};
+    Fill(pushed, report);
+    functions.after_push(StatusOf(pushed.outcome), &report, functions.user);
+  }
+
+ private:
+  static hf_action ActionOf(const Operation& operation) { return hf_action(operation.action); }
+  void Room() {
+    if (room_ == nullptr) room_.reset(new char[kChangedRowBytes]);
+    room_[0] = '\0';
+  }
+  std::unique_ptr<char[]> room_;
+};
 
 }  // namespace
 
@@ -230,16 +237,37 @@ hf_status hf_read(hf_client* client, hf_where where, const char* table, const ch
       found->Read(query, [&](const Row& read) { return row(read.Json().c_str(), user) == 0; }));
 }
 
-hf_status hf_push(hf_client* client, const char* table, hf_report* report) {
+namespace {
+
+hf_status Push(hf_client* client, const char* table, bool retry_parked, hf_report* report) {
   client->own = false;
   std::vector<std::string> tables;
   if (table != nullptr) tables.emplace_back(table);
-  const holdfast::PushReport pushed = client->client->Push(tables);
+  const holdfast::PushReport pushed = client->client->Push(tables, retry_parked);
   if (report != nullptr) {
     *report = {};
     Fill(pushed, *report);
   }
   return StatusOf(pushed.outcome);
+}
+
+}  // namespace
+
+hf_status hf_push(hf_client* client, const char* table, hf_report* report) {
+  return Push(client, table, false, report);
+}
+
+hf_status hf_push_parked(hf_client* client, const char* table, hf_report* report) {
+  return Push(client, table, true, report);
+}
+
+hf_status hf_queue(hf_client* client, hf_queue_state* state) {
+  client->own = false;
+  auto queue = client->client->Queue();
+  if (!queue) return StatusOf(queue.error());
+  *state = {queue->queued, queue->sendable,      queue->attempted,      queue->conflicts,
+            queue->parked, queue->oldest_unix_s, queue->database_bytes, queue->wal_bytes};
+  return HF_OK;
 }
 
 hf_status hf_pull(hf_client* client, const char* table, const char* filter, const char* query_id,

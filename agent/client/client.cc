@@ -34,6 +34,10 @@ bool PolicyNamed(std::string_view text, agent::ConflictPolicy& policy) {
          policy.both_changed != agent::Rule::kMerge;
 }
 
+Error AgainstDirection(const char* words) {
+  return {Code::kInvalidArgument, Origin::kNone, 0, words};
+}
+
 Row FromJsonText(std::string_view json) {
   if (json.empty()) return {};
   auto row = Row::FromJson(json);
@@ -91,6 +95,13 @@ Result<std::unique_ptr<Client>> Client::Open(const std::string& config_path,
   impl->parts.link = machine.link.get();
   impl->parts.random = &machine.random;
   impl->options = agent::MakeSessionOptions(machine.config, impl->store().tables());
+  impl->pushable = impl->pullable = 0;
+  for (const store::Table* table : impl->store().tables()) {
+    const config::TableConfig* found = agent::FindTableConfig(machine.config, table->name());
+    if (found == nullptr) continue;
+    if (found->direction != config::Direction::kPull) impl->pushable |= Bit(*table);
+    if (found->direction != config::Direction::kPush) impl->pullable |= Bit(*table);
+  }
   impl->MakeTables();
   return std::unique_ptr<Client>(new Client(std::move(impl)));
 }
@@ -133,13 +144,23 @@ Error Client::Impl::Explain(const Error& error, std::string_view words) {
   return error;
 }
 
+Result<void> Exchanging::Check() const {
+  if (ours_) return Ok();
+  return client_.Explain(
+      {Code::kBusy, Origin::kNone, 0,
+       "the way to the server is in use by the call that this one is made from"});
+}
+
+// The store finds names as SQLite does, without case.
 Table* Client::sync_table(std::string_view name) {
-  const auto found = impl_->local_tables.find(name);
+  const store::Table* table = impl_->store().FindTable(name);
+  const auto found = impl_->local_tables.find(table != nullptr ? table->name() : name);
   return found == impl_->local_tables.end() ? nullptr : found->second.get();
 }
 
 Table* Client::table(std::string_view name) {
-  const auto found = impl_->remote_tables.find(name);
+  const store::Table* table = impl_->store().FindTable(name);
+  const auto found = impl_->remote_tables.find(table != nullptr ? table->name() : name);
   return found == impl_->remote_tables.end() ? nullptr : found->second.get();
 }
 
@@ -153,6 +174,12 @@ const std::string& Client::why() const { return impl_->why; }
 // -------------------------------------------------------------------------------------------- sync
 
 agent::SessionResult Client::Impl::Run(const agent::SessionOptions& wanted) {
+  const Exchanging ours(*this);
+  if (auto free = ours.Check(); !free) {
+    agent::SessionResult busy;
+    busy.outcome = free;
+    return busy;
+  }
   agent::SessionOptions session_options = wanted;
   session_options.push_options.handler = session_options.pull_options.handler = &handler;
   agent::Session session(store(), *parts.transport, *parts.clock, *parts.link, session_options);
@@ -197,12 +224,16 @@ PushReport ReportOf(const agent::SessionResult& result) {
 PushReport Client::Push(const std::vector<std::string>& tables, bool retry_parked) {
   agent::SessionOptions options = impl_->options;
   options.retry_parked = retry_parked;
-  if (!tables.empty()) options.push_options.tables = 0;
+  options.push_options.tables = tables.empty() ? impl_->pushable : 0;
+  PushReport report;
   for (const std::string& name : tables) {
     const store::Table* table = impl_->store().FindTable(name);
     if (table == nullptr) {
-      PushReport report;
       report.outcome = impl_->Explain({Code::kNotFound, Origin::kNone, 0, "no such table"}, name);
+      return report;
+    }
+    if ((impl_->pushable & Bit(*table)) == 0) {
+      report.outcome = impl_->Explain(AgainstDirection("\"direction\": \"pull\""), name);
       return report;
     }
     options.push_options.tables |= Bit(*table);
@@ -217,6 +248,10 @@ PullReport Client::Pull(std::string_view name, const PullRequest& request) {
     report.outcome = impl_->Explain({Code::kNotFound, Origin::kNone, 0, "no such table"}, name);
     return report;
   }
+  if ((impl_->pullable & Bit(*table)) == 0) {
+    report.outcome = impl_->Explain(AgainstDirection("\"direction\": \"push\""), name);
+    return report;
+  }
   Filter filter;
   if (auto parsed = filter.Parse(request.where, impl_->why); !parsed) {
     report.outcome = parsed;
@@ -224,6 +259,7 @@ PullReport Client::Pull(std::string_view name, const PullRequest& request) {
   }
   agent::SessionOptions options = impl_->options;
   options.push = request.push_first;
+  options.push_options.tables = impl_->pushable;
   options.pull_tables = Bit(*table);
   options.pull_options.filter = request.where;
   options.pull_options.query_id = request.query_id;
@@ -305,11 +341,15 @@ Result<void> Client::Resolve(std::int64_t number, Settle settle, const Row& merg
     }
     std::unique_ptr<char[]> room(new char[kCopiesBytes]);
     Arena arena({room.get(), kCopiesBytes});
-    RowFields server_raw, server, merged_raw, merged_fields;
+    RowFields server_raw, server, merged_raw, merged_all, merged_fields;
     HF_TRY(waiting.server.AppendTo(server_raw));
     HF_TRY(agent::ConformRow(*table, server_raw.view(), arena, server));
     HF_TRY(merged.AppendTo(merged_raw));
-    HF_TRY(agent::ConformRow(*table, merged_raw.view(), arena, merged_fields));
+    HF_TRY(agent::ConformRow(*table, merged_raw.view(), arena, merged_all));
+    if (settle == Settle::kMerged) {
+      auto made = MergedColumns(*table, merged_all.view(), server.view(), merged_fields);
+      if (!made) return impl_->Explain(made.error());
+    }
     store::Resolution resolution;
     switch (settle) {
       case Settle::kLocal: resolution.keep = store::Keep::kLocal; break;
@@ -330,6 +370,23 @@ Result<std::uint64_t> Client::CountQueued() {
   auto stats = impl_->store().Stats();
   if (!stats) return impl_->Explain(stats.error(), impl_->store().why());
   return stats->operations;
+}
+
+Result<QueueState> Client::Queue() {
+  auto stats = impl_->store().Stats();
+  if (!stats) return impl_->Explain(stats.error(), impl_->store().why());
+  auto sendable = impl_->store().CountSendable(impl_->pushable);
+  if (!sendable) return impl_->Explain(sendable.error(), impl_->store().why());
+  QueueState state;
+  state.queued = stats->operations;
+  state.sendable = *sendable;
+  state.attempted = stats->attempted;
+  state.conflicts = stats->conflicts;
+  state.parked = stats->parked;
+  state.oldest_unix_s = stats->oldest_unix_s;
+  state.database_bytes = stats->database_bytes;
+  state.wal_bytes = stats->wal_bytes;
+  return state;
 }
 
 }  // namespace holdfast

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/client/impl.h"
+#include "agent/sync/conform.h"
 
 namespace holdfast {
 
@@ -26,8 +27,10 @@ EventsHandler::Before EventsHandler::BeforeSend(const store::Operation& operatio
     case Events::Send::kSend: break;
   }
   RowFields now;
-  if (!sent_.AppendTo(now)) return Before::kSend;
-  for (const Field& field : now.view()) {
+  if (!sent_.AppendTo(now) || !sent_values_.Make(*operation.table, now.view())) {
+    return Before::kSend;
+  }
+  for (const Field& field : sent_values_.view()) {
     const auto column = operation.table->Lookup(field.name);
     if (!column || IsSystemColumn(field.name)) continue;
     const Field* before = Find(content, field.name);
@@ -53,7 +56,36 @@ bool EventsHandler::OnConflict(const store::Operation& operation,
     case Settle::kDiscard: keep = store::Keep::kNeither; break;
     case Settle::kMerged: keep = store::Keep::kMerged; break;
   }
-  return merged_.AppendTo(merged).ok();
+  if (keep != store::Keep::kMerged) return true;
+  // An answer that cannot be carried out leaves the row to the policy: it must not end the push.
+  RowFields given;
+  return merged_.AppendTo(given).ok() && merged_values_.Make(*operation.table, given.view()).ok() &&
+         MergedColumns(*operation.table, merged_values_.view(), server_row, merged).ok();
+}
+
+Result<void> MergedColumns(const store::Table& table, RowView merged, RowView server,
+                           RowFields& columns) {
+  for (const Field& field : merged) {
+    if (IsSystemColumn(field.name)) continue;
+    if (table.Lookup(field.name)) {
+      HF_TRY(columns.Add(field.name, field.type, field.value));
+      continue;
+    }
+    const Field* there = Find(server, field.name);
+    if (there == nullptr || !SameValue(field.type, there->value, field.value)) {
+      return Error{Code::kInvalidArgument, Origin::kNone, 0, "the device has no such column"};
+    }
+  }
+  return Ok();
+}
+
+Result<void> Conformed::Make(const store::Table& table, RowView row) {
+  // Values only shrink, dates and the names of their zones apart.
+  std::size_t bytes = 1024;
+  for (const Field& field : row) bytes += field.value.text.size() + 64;
+  bytes_.reset(new char[bytes]);
+  Arena arena({bytes_.get(), bytes});
+  return agent::ConformRow(table, row, arena, fields_);
 }
 
 EventsHandler::Refused EventsHandler::OnRefused(const store::Operation& operation,

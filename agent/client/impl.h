@@ -23,6 +23,17 @@
 
 namespace holdfast {
 
+// The row in the types of the table, in memory of its own.
+class Conformed {
+ public:
+  Result<void> Make(const store::Table& table, RowView row);
+  RowView view() const { return fields_.view(); }
+
+ private:
+  std::unique_ptr<char[]> bytes_;
+  RowFields fields_;
+};
+
 // The Events of a program as the engine's handler.
 class EventsHandler final : public agent::SyncHandler {
  public:
@@ -36,7 +47,9 @@ class EventsHandler final : public agent::SyncHandler {
   void OnPulled(const store::Table& table, RowView server_row, store::Applied applied) override;
 
  private:
-  Row sent_, merged_;  // the engine borrows from them
+  // The engine borrows from them.
+  Row sent_, merged_;
+  Conformed sent_values_, merged_values_;
 };
 
 struct Client::Impl {
@@ -57,6 +70,10 @@ struct Client::Impl {
   EventsHandler handler;
   std::function<void(const Progress&)> progress;
   std::atomic<bool> cancelled{false};
+  static_assert(std::atomic<bool>::is_always_lock_free);  // a signal handler sets it
+  bool exchanging = false;  // the transport is in use; it takes one exchange at a time
+  // By the configuration's "direction"; bit n: Store::tables()[n].
+  std::uint64_t pushable = ~std::uint64_t{0}, pullable = ~std::uint64_t{0};
   std::string why;
 
   store::Store& store() { return *parts.store; }
@@ -65,6 +82,29 @@ struct Client::Impl {
   // Keeps the words of the last error.
   Error Explain(const Error& error, std::string_view words = {});
 };
+
+// The transport, for as long as this lives. False: somebody has it, and that has been explained.
+class Exchanging {
+ public:
+  explicit Exchanging(Client::Impl& client) : client_(client), ours_(!client.exchanging) {
+    client_.exchanging = true;
+  }
+  ~Exchanging() {
+    if (ours_) client_.exchanging = false;
+  }
+  Exchanging(const Exchanging&) = delete;
+  Exchanging& operator=(const Exchanging&) = delete;
+  Result<void> Check() const;
+
+ private:
+  Client::Impl& client_;
+  bool ours_;
+};
+
+// What `merged` says of the table's own columns. kInvalidArgument: it says something else than the
+// server of a column that only the server has, which nobody here could send.
+Result<void> MergedColumns(const store::Table& table, RowView merged, RowView server,
+                           RowFields& columns);
 
 PushReport ReportOf(const agent::SessionResult& result);
 Operation OperationOf(const store::Operation& operation);

@@ -50,12 +50,12 @@ Row& Row::Set(std::string_view column, double number) {
   return *this;
 }
 
-Row& Row::Set(std::string_view column, std::int64_t number) {
+Row& Row::SetInteger(std::string_view column, std::int64_t number) {
   Make(column, ColumnType::kInteger, ValueType::kInteger).integer = number;
   return *this;
 }
 
-Row& Row::Set(std::string_view column, bool flag) {
+Row& Row::SetFlag(std::string_view column, bool flag) {
   Make(column, ColumnType::kBoolean, ValueType::kBoolean).integer = flag;
   return *this;
 }

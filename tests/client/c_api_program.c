@@ -19,7 +19,7 @@
 static hf_client* client;
 
 struct seen {
-  int rows, pulled, sent, waiting;
+  int rows, pulled, sent, waiting, pushes;
   int64_t number;
   char last[512];
 };
@@ -53,6 +53,11 @@ static void on_pulled(const char* table, const char* row, int deleted, void* use
   ++seen->pulled;
 }
 
+static void after_push(hf_status outcome, const hf_report* report, void* user) {
+  struct seen* seen = user;
+  seen->pushes += outcome == HF_OK && report->pushed == 2;
+}
+
 static int on_waiting(const hf_waiting* waiting, void* user) {
   struct seen* seen = user;
   ++seen->waiting;
@@ -65,6 +70,7 @@ int main(int argc, char** argv) {
   char text[512] = "", id[256];
   struct seen seen = {0};
   hf_report report;
+  hf_queue_state queue;
   uint64_t removed = 0, discarded = 0;
   hf_events events = {0};
 
@@ -95,11 +101,16 @@ int main(int argc, char** argv) {
   events.user = &seen;
   events.before_send = before_send;
   events.on_pulled = on_pulled;
+  events.after_push = after_push;
   hf_set_events(client, &events);
   CHECK(hf_insert(client, HF_DEVICE, "readings", "{\"id\":\"s\",\"sensor\":\"secret\"}", NULL) ==
         HF_OK);
-  CHECK(hf_push(client, NULL, &report) == HF_OK);
-  CHECK(report.pushed == 2 && seen.sent == 2 && report.remaining == 0);
+  CHECK(hf_queue(client, &queue) == HF_OK && queue.queued == 2 && queue.sendable == 2);
+  CHECK(hf_push(client, NULL, &report) == HF_OK && seen.pushes == 1);
+  CHECK(hf_push_parked(client, "readings", &report) == HF_OK && report.pushed == 0);
+  CHECK(hf_push(client, "nothing", NULL) == HF_NOT_FOUND);
+  CHECK(hf_queue(client, &queue) == HF_OK && queue.queued == 0 && queue.database_bytes > 0);
+  CHECK(report.skipped == 0 && seen.sent == 2 && report.remaining == 0);
   CHECK(hf_lookup(client, HF_SERVER, "readings", "s", on_row, &seen) == HF_OK);
   CHECK(strstr(seen.last, "hidden") != NULL);
   CHECK(hf_pull(client, "readings", NULL, NULL, 0, &report) == HF_OK);

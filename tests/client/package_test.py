@@ -5,6 +5,7 @@
 usage: package_test.py BUILD_FOLDER DEPENDENCIES [PATTERN]
 """
 import os
+import shutil
 import subprocess
 import sys
 
@@ -64,12 +65,26 @@ def test_c_programs_build_and_run(folder):
                    "set(CMAKE_C_STANDARD 11)\nfind_package(holdfast REQUIRED)\n"
                    f"add_executable(c_api {HERE}/c_api_program.c)\n"
                    "target_compile_options(c_api PRIVATE -Wall -Wextra -Werror)\n"
-                   "set_target_properties(c_api PROPERTIES LINKER_LANGUAGE CXX)\n"
                    "target_link_libraries(c_api PRIVATE holdfast::holdfast)\n")
     program = os.path.join(build(folder, source, prefix), "c_api")
     with Running(HoldfastServer(folder)) as server:
         device = Device(folder, server)
         equal("ok\n", run(program, device.conf), "the C program")
+
+
+def test_the_package_may_be_missing_or_beside_its_dependencies(folder):
+    prefix = install(folder)
+    source = os.path.join(folder, "optional")
+    os.makedirs(source)
+    with open(os.path.join(source, "CMakeLists.txt"), "w", encoding="utf-8") as file:
+        file.write("cmake_minimum_required(VERSION 3.25)\nproject(optional LANGUAGES C CXX)\n"
+                   "find_package(holdfast QUIET)\nmessage(STATUS \"found=${holdfast_FOUND}\")\n")
+    words = ("cmake", "-S", source, f"-DCMAKE_PREFIX_PATH={prefix}")
+    output = run(*words, "-B", os.path.join(folder, "without"))
+    check("found=FALSE" in output or "found=0" in output, output)
+    shutil.copytree(sys.argv[2], prefix, dirs_exist_ok=True, symlinks=True)
+    output = run(*words, "-B", os.path.join(folder, "beside"))
+    check("found=TRUE" in output or "found=1" in output, output)
 
 
 def test_the_package_names_no_folder_of_this_machine(folder):

@@ -64,7 +64,7 @@ hf_status hf_read(hf_client* client, hf_where where, const char* table, const ch
 /* ---- sync */
 
 typedef struct {
-  uint64_t pushed, recognised, resolved, conflicts, parked, remaining;
+  uint64_t pushed, recognised, resolved, conflicts, parked, skipped, remaining;
   uint64_t received, deleted, unchanged, skipped_pending;
   uint64_t requests, bytes_sent, bytes_received;
   double retry_after_s; /* negative: the server did not say */
@@ -72,6 +72,9 @@ typedef struct {
 
 /* `table` NULL: all. `report` may be NULL. */
 hf_status hf_push(hf_client* client, const char* table, hf_report* report);
+
+/* As hf_push(); rows that the server has refused are sent again. */
+hf_status hf_push_parked(hf_client* client, const char* table, hf_report* report);
 
 enum { HF_PULL_FULL = 1, HF_PULL_NO_PUSH = 2 };
 /* `filter` and `query_id` may be NULL. */
@@ -82,7 +85,19 @@ hf_status hf_pull(hf_client* client, const char* table, const char* filter, cons
 hf_status hf_purge(hf_client* client, const char* table, const char* filter, int force,
                    uint64_t* removed, uint64_t* discarded);
 
+/* Ends the sync that is under way, or the next one. */
 void hf_cancel(hf_client* client);
+
+/* What this device holds, without asking anybody. */
+typedef struct {
+  uint64_t queued;    /* operations that the server does not have */
+  uint64_t sendable;  /* of these: the next push sends them */
+  uint64_t attempted; /* of these: sent, and no answer came */
+  uint64_t conflicts, parked;
+  int64_t oldest_unix_s; /* when the oldest was queued; 0: nothing is, or no date was known */
+  uint64_t database_bytes, wal_bytes;
+} hf_queue_state;
+hf_status hf_queue(hf_client* client, hf_queue_state* state);
 
 /* ---- conflicts */
 
@@ -122,6 +137,7 @@ typedef struct {
   void (*on_pulled)(const char* table, const char* row, int deleted, void* user);
   void (*on_progress)(uint64_t pushed, uint64_t received, uint64_t bytes_sent,
                       uint64_t bytes_received, void* user);
+  void (*after_push)(hf_status outcome, const hf_report* report, void* user);
 } hf_events;
 
 /* Functions may be NULL. `events` is copied; NULL: none. */

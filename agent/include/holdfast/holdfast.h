@@ -12,20 +12,23 @@
 //
 // Owner:   the program owns the Client; tables belong to it. Values are copies.
 // Threads: one at a time for each Client, Cancel() apart. Several clients and other programs may
-// use
-//          one database at once; syncs queue up behind each other in one process only when the
-//          program sees to it.
-// Errors:  Result<T>: no exceptions. Error::code says what happened, Client::why() says it in
-// words. Units:   seconds, bytes, as named.
+//          use one database at once. Two pushes of one database at once send rows twice, once
+//          in effect: the program, or the person with `holdfast push`, lets one end first.
+// Errors:  Result<T>: no exceptions. Error::code says what happened, Client::why() in words. What
+//          the program passes in is called from code without exceptions: it must not throw.
+// Units:   seconds, bytes, as named.
 #ifndef HOLDFAST_HOLDFAST_H_
 #define HOLDFAST_HOLDFAST_H_
 
+#include <concepts>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <vector>
 
 #include "hal/base/result.h"
@@ -59,9 +62,23 @@ class Row {
     return Set(column, std::string_view(text));
   }
   Row& Set(std::string_view column, double number);
-  Row& Set(std::string_view column, std::int64_t number);
-  Row& Set(std::string_view column, int number) { return Set(column, std::int64_t{number}); }
-  Row& Set(std::string_view column, bool flag);
+  Row& SetInteger(std::string_view column, std::int64_t number);
+  Row& SetFlag(std::string_view column, bool flag);
+  // Any whole number or flag, whatever it is called on this machine: time_t, uint32_t, long long.
+  // An unsigned one above INT64_MAX wraps, as there is no column for it.
+  template <std::integral T>
+  Row& Set(std::string_view column, T number) {
+    if constexpr (std::same_as<T, bool>) {
+      return SetFlag(column, number);
+    } else {
+      return SetInteger(column, static_cast<std::int64_t>(number));
+    }
+  }
+  // No other pointer is a flag; no value is SetNull().
+  template <typename T>
+  requires(!std::same_as<std::remove_cv_t<T>, char>) Row& Set(std::string_view column,
+                                                              T* pointer) = delete;
+  Row& Set(std::string_view column, std::nullptr_t) = delete;
   Row& SetBlob(std::string_view column, std::string_view bytes);
   Row& SetNull(std::string_view column);
 
@@ -74,7 +91,8 @@ class Row {
   bool Flag(std::string_view column, bool otherwise = false) const;
 
   std::string id() const { return Text("id"); }
-  std::string version() const { return Text("version"); }
+  std::string version() const { return Text("version"); }  // the server's; empty: not yet there
+  std::string updated_at() const { return Text("updatedAt"); }  // as 2026-11-23T06:11:29.123Z
   bool empty() const { return fields_.empty(); }
 
   // {"id":"..","value":1} and back. kInvalidArgument: not one JSON object.
@@ -107,6 +125,10 @@ struct Query {
 };
 
 // A table of this device (tracked, works without a network), or the server's (at once, needs one).
+// Rows have the types of the configuration on both: a blob is bytes, a flag is a flag. On the way
+// in a text for a blob column is base64, as in JSON; bytes go through SetBlob(). Errors of the
+// server's, besides those named: kOffline, kTimeout, kUnauthorized ... kBusy: it is in use already,
+// by the sync or the Read() that has called the program.
 class Table {
  public:
   virtual ~Table() = default;
@@ -158,6 +180,17 @@ struct PullReport {
   std::uint64_t received = 0, deleted = 0, unchanged = 0, skipped_pending = 0;
 };
 
+// What this device holds, without asking anybody.
+struct QueueState {
+  std::uint64_t queued = 0;     // operations that the server does not have
+  std::uint64_t sendable = 0;   // of these: the next push sends them
+  std::uint64_t attempted = 0;  // of these: sent, and no answer came
+  std::uint64_t conflicts = 0, parked = 0;
+  std::int64_t oldest_unix_s =
+      0;  // when the oldest was queued; 0: nothing is, or no date was known
+  std::uint64_t database_bytes = 0, wal_bytes = 0;
+};
+
 struct PurgeReport {
   std::uint64_t removed = 0;    // rows
   std::uint64_t discarded = 0;  // operations
@@ -197,7 +230,8 @@ class Events {
     (void)operation, (void)row;
     return Send::kSend;
   }
-  // `server` is empty when the row is gone there. false: the table's policy decides.
+  // `server` is empty when the row is gone there. `merged` may begin as a copy of either; a column
+  // that the device does not have must say what the server says. false: the table's policy decides.
   virtual bool OnConflict(const Operation& operation, const Row& local, const Row& server,
                           Settle& settle, Row& merged) {
     (void)operation, (void)local, (void)server, (void)settle, (void)merged;
@@ -246,6 +280,8 @@ class Client {
   Table* sync_table(std::string_view name);  // the device's
   Table* table(std::string_view name);       // the server's
 
+  // All tables that may go this way, or those named. kInvalidArgument: the configuration's
+  // "direction" is against it. `retry_parked`: rows that the server has refused are sent again.
   PushReport Push(const std::vector<std::string>& tables = {}, bool retry_parked = false);
   PullReport Pull(std::string_view table, const PullRequest& request = {});
   // Removes rows from this device only. kPending: operations of these rows wait, and `force` was
@@ -256,6 +292,7 @@ class Client {
   Result<std::vector<Waiting>> Conflicts();
   Result<void> Resolve(std::int64_t number, Settle settle, const Row& merged = {});
   Result<std::uint64_t> CountQueued();
+  Result<QueueState> Queue();
 
   void set_events(Events* events);  // borrowed; nullptr: none
   void set_progress(std::function<void(const Progress&)> progress);
