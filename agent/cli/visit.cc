@@ -6,7 +6,6 @@
 
 #include "agent/cli/advice.h"
 #include "agent/cli/signals.h"
-#include "hal/base/log.h"
 
 namespace holdfast::agent {
 namespace {
@@ -82,13 +81,15 @@ void Visit::Work(Session& session, const transport::Transport& transport, std::u
   }
 }
 
+// Whether this visit is the only one; if not, why not is the outcome.
+bool Visit::Begin() {
+  result_.outcome = lock_.Take(place_.config().database, context_.quiet);
+  if (auto count = place_.store().CountSendable(~std::uint64_t{0})) result_.remaining = *count;
+  return result_.outcome.ok();
+}
+
 // false: there is no transport, and that has been said.
 bool Visit::Go(const SessionOptions& options, Exit& exit) {
-  if (auto taken = lock_.Take(place_.config().database, context_.quiet); !taken) {
-    result_.outcome = taken.error();
-    if (auto count = place_.store().CountSendable(~std::uint64_t{0})) result_.remaining = *count;
-    return true;
-  }
   auto link = context_.platform.MakeLink(place_.config());
   auto transport = place_.MakeTransport();
   if (!transport) {
@@ -103,22 +104,21 @@ bool Visit::Go(const SessionOptions& options, Exit& exit) {
 
 Exit Visit::Run(const SessionOptions& options) {
   Exit exit = Exit::kDone;
-  return Go(options, exit) ? Close() : exit;
+  return !Begin() || Go(options, exit) ? Close() : exit;
 }
 
 Exit Visit::RunPurge(const SessionOptions& options, const PurgePlan& plan) {
+  if (!Begin()) return Close();
   Exit exit = Exit::kDone;
-  if (!options.push) {
-    result_.outcome = lock_.Take(place_.config().database, context_.quiet);
-    if (!result_.outcome) return Close();
-  } else if (!Go(options, exit)) {
-    return exit;
-  }
+  if (options.push && !Go(options, exit)) return exit;
   if (IsInterruption(result_.outcome)) return Close();
   auto purged = place_.store().Purge(*plan.table, plan.filter, plan.force);
   if (purged) {
-    // Whatever kept the push from ending, nothing that it should have saved has gone unsaid.
-    if (!result_.outcome && !plan.force) Log(LogLevel::kInfo, "purge: the push before it failed");
+    if (!result_.outcome) {
+      char words[256];
+      Complain("purge: the push before it ended early: %s",
+               Describe(result_.outcome.error(), words, sizeof words).data());
+    }
     result_.outcome = Ok();
     purged_ = *purged;
   } else if (result_.outcome.ok()) {

@@ -36,6 +36,7 @@ class Visit {
   Exit RunPurge(const SessionOptions& options, const PurgePlan& plan);
 
  private:
+  bool Begin();
   bool Go(const SessionOptions& options, Exit& exit);
   void Work(Session& session, const transport::Transport& transport, std::uint64_t tables);
   void ShowProgress(Session& session, const transport::Transport& transport,
