@@ -3,6 +3,7 @@
 // conflict, or parked.
 #include "agent/sync/conform.h"
 #include "agent/sync/push.h"
+#include "hal/base/log.h"
 
 namespace holdfast::agent {
 
@@ -92,6 +93,12 @@ Result<bool> Push::Settle(RowView server_row) {
   HF_TRY_ASSIGN(const bool there, store_.Find(operation.sequence, now));
   if (there && now.changes != copies.changes) return true;
   if (done.error().code == Code::kBusy) return false;
+  // A handler's merged row that does not fit must not keep other rows from going.
+  if (done.error().code == Code::kInvalidArgument) {
+    Log(LogLevel::kWarning, "push: a conflict of %s: the merged row cannot be stored",
+        operation.id.c_str());
+    return false;
+  }
   return done.error();
 }
 

@@ -9,7 +9,7 @@
 //          its id, and stored, or removed when the server has none.
 // Owner:   borrows all; belongs to a Pull.
 // Threads: one.
-// Standard: semantics.md 11.2 asks for a periodic list of ids; this is it (agent/README.md).
+// Document: agent/README.md, "Pulling without holes".
 #ifndef HOLDFAST_AGENT_SYNC_RECHECK_H_
 #define HOLDFAST_AGENT_SYNC_RECHECK_H_
 
