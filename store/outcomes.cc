@@ -290,6 +290,7 @@ Result<void> SqliteStore::Errors(Arena& arena, ErrorSink& sink) {
                                      &record.server_words, &record.server_version}) {
         HF_TRY_ASSIGN(*text, arena.Copy(errors_.Text(column++)));
       }
+      record.attempts = std::int32_t(errors_.Integer(column));
     }
     HF_TRY(sink.OnError(record));
     arena.ResetTo(mark);

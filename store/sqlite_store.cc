@@ -110,8 +110,11 @@ SqliteStore::SqliteStore()
       missed_("SELECT itemId FROM __missed WHERE tableName=?1 AND itemId>?2 ORDER BY itemId"),
       any_error_("SELECT 1 FROM __errors LIMIT 1"),
       errors_(
-          "SELECT id,kind,httpStatus,operationKind,tableName,itemId,item,base,rawResult,"
-          "serverVersion FROM __errors WHERE id>?1 ORDER BY id LIMIT 1"),
+          "SELECT "
+          "e.id,e.kind,httpStatus,operationKind,e.tableName,e.itemId,e.item,e.base,rawResult,"
+          "serverVersion,ifnull(attempts,0) FROM __errors e LEFT JOIN __operations ON "
+          "sequence=e.id "
+          "WHERE e.id>?1 ORDER BY e.id LIMIT 1"),
       count_sendable_(
           "SELECT tableName,count(*) FROM __operations WHERE state<>2 GROUP BY "
           "tableName"),

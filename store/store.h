@@ -133,6 +133,7 @@ struct ErrorRecord {
   ErrorKind kind = ErrorKind::kParked;
   int http_status = 0;
   Kind operation_kind = Kind::kInsert;
+  std::int32_t attempts = 0;  // how often the operation was sent
   std::string_view table, id;
   std::string_view local_row;  // JSON of the device's copy when the error was met
   std::string_view base_row;   // what the edit stood on, as an SQL value list; empty: unknown

@@ -44,7 +44,7 @@ class Lister : public store::ErrorSink {
     json.Signed("conflict", record.sequence).Text("kind", KindName(record.kind));
     json.Text("table", record.table).Text("id", record.id);
     json.Text("operation", OperationName(record.operation_kind));
-    json.Signed("http_status", record.http_status);
+    json.Signed("http_status", record.http_status).Signed("attempts", record.attempts);
     json.Text("local", record.local_row).Text("base", record.base_row);
     json.Text("server", record.server_words).Text("server_version", record.server_version);
     json.End();
@@ -53,8 +53,9 @@ class Lister : public store::ErrorSink {
   void PrintText(const store::ErrorRecord& record) {
     out_.Put(std::to_string(record.sequence) + "  " + KindName(record.kind) + ": " +
              OperationName(record.operation_kind) + " of " + std::string(record.table) + "/" +
-             std::string(record.id) + "\n    here    " + std::string(record.local_row) +
-             "\n    server  ");
+             std::string(record.id) + ", sent " + std::to_string(record.attempts) +
+             (record.attempts == 1 ? " time" : " times") + "\n    here    " +
+             std::string(record.local_row) + "\n    server  ");
     const bool gone = record.kind == store::ErrorKind::kConflict && record.server_words.empty();
     out_.Put(gone ? "has no such row" : record.server_words).Put("\n");
   }
