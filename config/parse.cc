@@ -334,6 +334,12 @@ void Judge::Table(const JsonNode& node) {
     Problem(node, path,
             "has neither columns nor \"adopt\": true; write \"columns\": { \"name\": \"text\" }");
   }
+  const JsonNode* both_changed = Given(path + ".both_changed");
+  if (both_changed != nullptr && table.conflict != Conflict::kMerge &&
+      table.both_changed != Conflict::kAsk && !HasProblem(path + ".conflict")) {
+    Problem(*both_changed, path + ".both_changed",
+            "is of no use without \"conflict\": \"merge\"" + Got(*both_changed));
+  }
   out_.config.tables.push_back(std::move(table));
 }
 
