@@ -130,8 +130,10 @@ int main(int argc, char** argv) {
   CHECK(hf_purge(client, "readings", "value gt 9", 0, &removed, &discarded) == HF_OK);
   CHECK(removed == 1 && discarded == 0);
 
+  CHECK(hf_insert(client, HF_DEVICE, "readings", "{\"value\":1}", NULL) == HF_OK);
   hf_cancel(client);
-  CHECK(hf_push(client, NULL, NULL) == HF_OK || 1);
+  CHECK(hf_push(client, NULL, &report) == HF_CANCELLED && report.pushed == 0);
+  CHECK(hf_push(client, NULL, &report) == HF_OK && report.pushed == 1);
   hf_close(client);
   puts("ok");
   return 0;

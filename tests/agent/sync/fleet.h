@@ -85,14 +85,14 @@ class Ledger {
   template <typename Test>
   bool Reaches(int value, const Test& passes) const {
     std::set<int> seen;
-    std::vector<int> todo{value};
-    while (!todo.empty()) {
-      const int next = todo.back();
-      todo.pop_back();
+    std::vector<int> open{value};
+    while (!open.empty()) {
+      const int next = open.back();
+      open.pop_back();
       const auto found = entries_.find(next);
       if (found == entries_.end() || !seen.insert(next).second) continue;
       if (passes(next, found->second)) return true;
-      todo.insert(todo.end(), found->second.over.begin(), found->second.over.end());
+      open.insert(open.end(), found->second.over.begin(), found->second.over.end());
     }
     return false;
   }
