@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Settling conflicts (semantics.md 13, D.3, D.7 67 to 70, D.8 83).
+// Settling conflicts (README.md here: 13, D.3, D.7 67 to 70, D.8 83).
 #include "tests/conformance/scene.h"
 
 namespace holdfast::test {
@@ -278,7 +278,7 @@ TEST(Conflicts, Policy_NewestComparesTheTimeOfTheEditWithTheServers) {
   d.Put(a, R"("sensor":"s","value":1)");
   CHECK(d.Push().outcome.ok());
   d.Put(a, R"("value":2)");
-  if (scene.abilities().answers_in_process) scene.Later(60);
+  scene.Later(60);
   scene.TheyPut(a, R"("sensor":"theirs","value":1)");
   d.options.push_options.policies[0] = {Rule::kNewest, Rule::kAsk};
   LONGS_EQUAL(1, long(d.Push().push.resolved));

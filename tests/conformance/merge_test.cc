@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The merge matrix: a local edit of a row that has an operation queued already (semantics.md 4.1,
-// 4.3, D.2, D.7 61).
+// The merge matrix: a local edit of a row that has an operation queued already (README.md
+// here: 4.1, 4.3, D.2, D.7 61).
 #include "tests/conformance/scene.h"
 
 namespace holdfast::test {

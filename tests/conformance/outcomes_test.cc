@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What each outcome of one operation does (semantics.md 8), and what is written back (9).
+// What each outcome of one operation does (README.md here: 8), and what is written back (9).
 #include "tests/conformance/scene.h"
 
 namespace holdfast::test {
@@ -238,9 +238,14 @@ TEST(Outcomes, RetryAfter_IsObeyedByTheNextVisit) {
   later.retry_after = hal::Duration::Seconds(30);
   const auto result = PushAnswered(later);
   CHECK_EQUAL(30.0, result.retry_after.seconds());
-  FixedString<512> fact;
-  auto told = d.store->Fact(agent::kFactRetryAfter, fact);
-  CHECK(told.ok() && *told && !fact.empty());
+  d.wire->Forget();
+  const auto refused = d.Visit(d.options, Device::Obey::kRetryAfter);
+  CHECK(refused.outcome.error().code == Code::kThrottled);
+  LONGS_EQUAL(0, long(d.wire->exchanges.size()));
+  if (scene.simulated() == nullptr) return;
+  scene.Later(31);
+  CHECK(d.Visit(d.options, Device::Obey::kRetryAfter).outcome.ok());
+  scene.CheckEqual(d);
 }
 
 TEST(Outcomes, AttemptsAreCounted) {

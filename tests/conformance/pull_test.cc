@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Pulls (semantics.md 11.2, D.4, D.7 71 and 72, D.8 84 and 87) and purges (12, D.5, D.7 75).
+// Pulls (README.md here: 11.2, D.4, D.7 71 and 72, D.8 84 and 87) and purges (12, D.5, D.7 75).
 #include <algorithm>
 
 #include "tests/conformance/scene.h"
@@ -198,6 +198,49 @@ TEST(Pulls, ManyRowsOfOneMomentComeWholeAndOnce) {
   }
 }
 
+// A Link that is right, absent, or leads nowhere: rows are asked for by key whatever it says.
+TEST(Pulls, ALinkHeaderIsNoMoreThanAWordThatThereIsMore) {
+  TheyInsert(0, 120);
+  int number = 0;
+  for (const char* link : {"", "https://elsewhere.example/tables/readings?$skip=7", "page=99",
+                           "?$skip=1000000&$top=1"}) {
+    Device& reader = scene.device(("reader" + std::to_string(++number)).c_str());
+    reader.wire->on_request = [&](const transport::Request&, int request) {
+      Fate fate;
+      // On each page, or never: a server that always promises more ends all the same.
+      if (request < 100) fate.link = link;
+      return fate;
+    };
+    CHECK(reader.Pull({}, false, 50).outcome.ok());
+    scene.CheckEqual(reader);
+    CHECK(reader.wire->exchanges.size() < 100);
+  }
+}
+
+// The same of 3.0, in the body: absolute, a path, a query alone, or nonsense.
+TEST(Pulls, ANextLinkOfAnyFormIsNoMoreThanAWordThatThereIsMore) {
+  int number = 0;
+  for (const char* link :
+       {R"("https://host/tables/readings?$skip=1")", R"("/tables/readings?$skip=1")",
+        R"("$skip=1")", R"("?$skip=1")", R"("")", "null"}) {
+    Device& reader = scene.device(("reader" + std::to_string(++number)).c_str());
+    const bool more = std::string(link).size() > 4;
+    reader.wire->on_request = [&](const transport::Request& request, int asked) {
+      const bool first = asked == 1;
+      CHECK(request.list.continuation.empty());
+      if (!first) CHECK(!request.list.since.empty());
+      const std::string id = first ? a : b;
+      const std::string body = "{\"items\":[{\"id\":\"" + id +
+                               "\",\"value\":1,\"version\":\"v\",\"updatedAt\":\"2026-01-0" +
+                               (first ? "1" : "2") +
+                               "T00:00:00Z\"}],\"nextLink\":" + (first ? link : "null") + "}";
+      return Fate{.kind = Fate::Kind::kInstead, .status = 200, .body = body};
+    };
+    CHECK(reader.Pull().outcome.ok());
+    LONGS_EQUAL_TEXT(more ? 2 : 1, long(reader.Local().size()), link);
+  }
+}
+
 TEST(Pulls, ALocalEditIsLeftAlone) {
   scene.TheyPut(a, R"("sensor":"s","value":1)");
   CHECK(d.Pull().outcome.ok());
@@ -347,6 +390,7 @@ TEST(Pulls, TombstonesAreAskedForAndTheOrderIsTotal) {
   scene.TheyPut(a, R"("value":1)");
   CHECK(d.Pull().outcome.ok());
   CHECK(d.wire->exchanges.at(0).include_deleted);
+  STRCMP_EQUAL("updatedAt,id", d.wire->exchanges.at(0).order_by.c_str());
   LONGS_EQUAL(0, long(d.wire->exchanges.at(0).skip));
 }
 

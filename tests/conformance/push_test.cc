@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The queue and its order (semantics.md 6, D.1, D.5, D.6), the gaps that no client's tests cover
+// The queue and its order (README.md here: 6, D.1, D.5, D.6), the gaps that no client's tests cover
 // (D.9) and the traps (E) that have no case of their own elsewhere.
 #include "tests/conformance/scene.h"
 

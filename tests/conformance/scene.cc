@@ -160,8 +160,8 @@ std::string Device::Get(const std::string& id, const char* column) {
   return value == found->second.end() ? "" : value->second;
 }
 
-SessionResult Device::Visit(const SessionOptions& wanted) {
-  (void)store->SetFact(agent::kFactRetryAfter, "");
+SessionResult Device::Visit(const SessionOptions& wanted, Obey obey) {
+  if (obey == Obey::kNothing) (void)store->SetFact(agent::kFactRetryAfter, "");
   agent::Session session(*store, *wire, scene_.clock(), link_, wanted);
   int steps = 0;
   while (!session.Step(hal::Duration::Milliseconds(100))) {
@@ -461,13 +461,5 @@ hal::Clock& Scene::clock() {
 const char* Scene::server() const { return parts_->name.c_str(); }
 
 transport::SimServer* Scene::simulated() { return parts_->sim.get(); }
-
-Abilities Scene::abilities() const {
-  Abilities abilities;
-  abilities.answers_in_process = parts_->sim != nullptr;
-  abilities.keeps_tombstones = true;
-  abilities.echoes_conflicts = parts_->name == "sim-node" || parts_->name == "npm";
-  return abilities;
-}
 
 }  // namespace holdfast::test

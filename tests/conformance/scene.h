@@ -54,7 +54,9 @@ class Device {
   Rows Local();
   std::string Get(const std::string& id, const char* column);
 
-  SessionResult Visit(const SessionOptions& options);
+  // Most cases begin where a server's wish to be left alone is over.
+  enum class Obey : std::uint8_t { kNothing, kRetryAfter };
+  SessionResult Visit(const SessionOptions& options, Obey obey = Obey::kNothing);
   SessionResult Push();
   agent::PullResult Pull(std::string_view filter = {}, bool full = false,
                          std::uint32_t page_rows = 100, std::string_view query_id = {});
@@ -98,13 +100,6 @@ class Device {
   hal::SimLink link_;
 };
 
-// What a server cannot do, by its nature; see the table in README.md.
-struct Abilities {
-  bool keeps_tombstones = true;     // a deleted row can be asked for by its id
-  bool echoes_conflicts = false;    // a 409 brings the request back, not the row
-  bool answers_in_process = false;  // no network between: time and disk can be simulated
-};
-
 class Scene {
  public:
   Scene();
@@ -126,9 +121,8 @@ class Scene {
   // Each living row is the same on both sides.
   void CheckEqual(Device& device);
 
-  void Later(int seconds = 10);  // where time can be moved
+  void Later(int seconds = 10);  // on the simulated server; elsewhere time passes by itself
   hal::Clock& clock();
-  Abilities abilities() const;
   const char* server() const;
   std::unique_ptr<transport::Transport> Connect();
   transport::SimServer* simulated();  // nullptr: it is a real one

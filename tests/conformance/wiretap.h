@@ -11,6 +11,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,7 +21,7 @@ namespace holdfast::test {
 
 struct Exchange {
   transport::Method method = transport::Method::kList;
-  std::string table, id, if_match, body, filter, since;
+  std::string table, id, if_match, body, filter, since, order_by;
   std::uint32_t top = 0, skip = 0;
   bool include_deleted = false, ids_only = false;
   int status = 0;  // 0: no answer was heard
@@ -42,6 +43,7 @@ struct Fate {
   bool is_json = true;
   hal::Duration retry_after{-1};
   std::size_t bytes = 0;
+  std::optional<std::string> link = {};  // kPass: instead of the server's own
   std::function<void()> meanwhile = {};  // after it was sent, before its answer is heard
 };
 
@@ -72,6 +74,7 @@ class Wiretap final : public transport::Transport, private transport::ResponseSi
     exchange.body = request.body;
     exchange.filter = request.list.filter;
     exchange.since = request.list.since;
+    exchange.order_by = request.list.order_by;
     exchange.top = request.list.top;
     exchange.skip = request.list.skip;
     exchange.include_deleted = request.list.include_deleted;
@@ -110,7 +113,10 @@ class Wiretap final : public transport::Transport, private transport::ResponseSi
   Result<void> OnHead(const transport::ResponseHead& head) override {
     if (Hidden()) return Ok();
     exchanges.back().status = head.native;
-    return sink_->OnHead(head);
+    if (!fate_.link) return sink_->OnHead(head);
+    transport::ResponseHead changed = head;
+    changed.continuation = *fate_.link;
+    return sink_->OnHead(changed);
   }
   Result<void> OnBody(std::string_view chunk) override {
     if (Hidden()) return Ok();

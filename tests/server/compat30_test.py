@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""What clients of protocol 3.0 expect of a server: protocol.md 14, and what it leans on.
+"""What clients of protocol 3.0 expect of a server, line by line.
 
 usage: compat30_test.py PATH/holdfast-server [NAME...]      (names of tests; default: all)
 """
