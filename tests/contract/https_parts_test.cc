@@ -9,7 +9,7 @@
 
 #include "transport/https/curl_error.h"
 #include "transport/https/head.h"
-#include "transport/https/url.h"
+#include "transport/url.h"
 
 using namespace holdfast;
 using namespace holdfast::transport;
@@ -18,7 +18,7 @@ using namespace holdfast::transport::https;
 namespace {
 
 std::string Url(const char* server, const Request& request, Protocol protocol) {
-  auto parsed = ParseServerUrl(server);
+  auto parsed = ParseServerUrl(server, kHttpSchemes);
   if (!parsed) return std::string("server: ") + parsed.error().what;
   char buffer[limits::kUrlBytes + 1];
   auto url = BuildUrl(*parsed, request, protocol, buffer);
@@ -92,7 +92,7 @@ TEST(HttpsUrl, WhereAServerMayBe) {
       {"http://-27.0.0.1", false},
   };
   for (const auto& test : cases) {
-    if (ParseServerUrl(test.url).ok() != test.fits) FAIL(test.url);
+    if (ParseServerUrl(test.url, kHttpSchemes).ok() != test.fits) FAIL(test.url);
   }
 }
 

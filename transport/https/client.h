@@ -21,14 +21,17 @@
 #include <utility>
 
 #include "hal/base/text.h"
-#include "transport/https/credentials.h"
 #include "transport/https/curl_error.h"
 #include "transport/https/head.h"
 #include "transport/https/https.h"
 #include "transport/https/socket_meter.h"
-#include "transport/https/url.h"
+#include "transport/tls/credentials.h"
+#include "transport/url.h"
 
 namespace holdfast::transport::https {
+
+using tls::CredentialFiles;
+using tls::Credentials;
 
 // The body of a refusal that may be about the protocol's version.
 inline constexpr std::size_t kHeldBytes = 2048;

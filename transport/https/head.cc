@@ -5,7 +5,7 @@
 #include <cctype>
 
 #include "hal/base/text.h"
-#include "transport/https/civil_date.h"
+#include "transport/tls/civil_date.h"
 
 namespace holdfast::transport::https {
 namespace {
@@ -118,7 +118,7 @@ std::optional<std::int64_t> ParseHttpDate(std::string_view text) {
       hour < 0 || hour > 23 || minute < 0 || minute > 59 || second < 0 || second > 60) {
     return std::nullopt;
   }
-  return UnixSeconds({year, int(month / 3) + 1, day, hour, minute, second});
+  return tls::UnixSeconds({year, int(month / 3) + 1, day, hour, minute, second});
 }
 
 hal::Duration ParseRetryAfter(std::string_view value, std::string_view date) {

@@ -65,7 +65,7 @@ Result<void> Client::Start(const Options& options) {
 }
 
 Result<void> Client::CopyOptions(const Options& options) {
-  HF_TRY_ASSIGN(server_, ParseServerUrl(options.url));
+  HF_TRY_ASSIGN(server_, ParseServerUrl(options.url, kHttpSchemes));
   if (!files_.ca.Assign(options.ca_file) || !files_.cert.Assign(options.cert_file) ||
       !files_.key.Assign(options.key_file) || !files_.token.Assign(options.token_file)) {
     return Invalid("the path of a credential file is too long");

@@ -1,81 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "transport/https/credentials.h"
+#include "transport/tls/credentials.h"
 
-#include <fcntl.h>
 #include <mbedtls/ctr_drbg.h>
 #include <mbedtls/entropy.h>
 #include <mbedtls/platform_util.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include <cerrno>
+#include "transport/tls/civil_date.h"
+#include "transport/tls/file_text.h"
 
-#include "transport/https/civil_date.h"
-
-namespace holdfast::transport::https {
+namespace holdfast::transport::tls {
 namespace {
-
-// A file in memory for as long as it takes to parse it; wiped, for it may be a key.
-class FileText {
- public:
-  FileText() = default;
-  FileText(const FileText&) = delete;
-  FileText& operator=(const FileText&) = delete;
-  ~FileText() {
-    if (bytes_) mbedtls_platform_zeroize(bytes_.get(), size_ + 1);
-  }
-
-  struct Words {
-    const char* unreadable;
-    const char* too_large;
-    const char* exposed;  // nullptr: anybody may read it
-  };
-  Result<void> Read(const char* path, std::size_t limit, const Words& words) {
-    const int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return Error{Code::kInvalidArgument, Origin::kErrno, errno, words.unreadable};
-    const Result<void> result = ReadFrom(fd, limit, words);
-    close(fd);
-    return result;
-  }
-
-  // With the NUL that Mbed TLS wants after PEM and refuses after DER.
-  const unsigned char* data() const { return reinterpret_cast<unsigned char*>(bytes_.get()); }
-  std::size_t parse_size() const {
-    return view().find("-----BEGIN ") == std::string_view::npos ? size_ : size_ + 1;
-  }
-  std::string_view view() const { return {bytes_.get(), size_}; }
-
- private:
-  Result<void> ReadFrom(int fd, std::size_t limit, const Words& words) {
-    struct stat facts = {};
-    if (fstat(fd, &facts) != 0) {
-      return Error{Code::kInvalidArgument, Origin::kErrno, errno, words.unreadable};
-    }
-    if (!S_ISREG(facts.st_mode)) {
-      return Error{Code::kInvalidArgument, Origin::kErrno, EISDIR, words.unreadable};
-    }
-    if (words.exposed != nullptr && (facts.st_mode & 077) != 0) {
-      return Error{Code::kInvalidArgument, Origin::kErrno, EPERM, words.exposed};
-    }
-    if (facts.st_size < 0 || std::uint64_t(facts.st_size) > limit) {
-      return Error{Code::kInvalidArgument, Origin::kErrno, EFBIG, words.too_large};
-    }
-    const std::size_t room = std::size_t(facts.st_size);
-    bytes_.reset(new char[room + 1]);
-    while (size_ < room) {
-      const ssize_t got = read(fd, bytes_.get() + size_, room - size_);
-      if (got < 0 && errno == EINTR) continue;
-      if (got < 0) return Error{Code::kInvalidArgument, Origin::kErrno, errno, words.unreadable};
-      if (got == 0) break;
-      size_ += std::size_t(got);
-    }
-    bytes_[size_] = '\0';
-    return Ok();
-  }
-
-  std::unique_ptr<char[]> bytes_;
-  std::size_t size_ = 0;
-};
 
 Error Refused(int mbedtls_code, const char* what) {
   return {Code::kInvalidArgument, Origin::kTls, mbedtls_code, what};
@@ -131,6 +65,7 @@ Credentials::~Credentials() {
   mbedtls_x509_crt_free(&own_);
   mbedtls_x509_crt_free(&ca_);
   mbedtls_platform_zeroize(&token_, sizeof token_);
+  mbedtls_platform_zeroize(&psk_, sizeof psk_);
 }
 
 Result<std::unique_ptr<Credentials>> Credentials::Load(const CredentialFiles& files) {
@@ -142,21 +77,27 @@ Result<std::unique_ptr<Credentials>> Credentials::Load(const CredentialFiles& fi
   }
   if (!files.cert.empty()) HF_TRY(result->LoadOwn(files.cert.c_str(), files.key.c_str()));
   if (!files.token.empty()) HF_TRY(result->LoadToken(files.token.c_str()));
+  if (files.psk.empty() != files.psk_identity.empty()) {
+    return Error{Code::kInvalidArgument, Origin::kNone, 0,
+                 "a PSK identity needs its key file, and a PSK key file its identity"};
+  }
+  if (!files.psk.empty()) {
+    HF_TRY(result->LoadPsk(files.psk.c_str(), files.psk_identity.view()));
+  }
   return result;
 }
 
 Result<void> Credentials::LoadCa(const char* path) {
-  FileText file;
-  HF_TRY(file.Read(path, kCaFileBytes,
-                   {"the CA file cannot be read", "the CA file is too large", nullptr}));
-  const int code = mbedtls_x509_crt_parse(&ca_, file.data(), file.parse_size());
+  HF_TRY(ca_text_.Read(path, kCaFileBytes,
+                       {"the CA file cannot be read", "the CA file is too large", nullptr}));
+  const int code = mbedtls_x509_crt_parse(&ca_, ca_text_.data(), ca_text_.parse_size());
   // A positive code counts certificates it could not read: a bundle may hold kinds we do not know.
   if (code < 0 || ca_.version == 0) return Refused(code, "the CA file holds no certificate");
   return Ok();
 }
 
 Result<void> Credentials::LoadOwn(const char* cert_path, const char* key_path) {
-  FileText cert, key;
+  FileText &cert = certificate_text_, &key = key_text_;
   HF_TRY(cert.Read(cert_path, kOwnFileBytes,
                    {"the client certificate file cannot be read",
                     "the client certificate file is too large", nullptr}));
@@ -180,10 +121,7 @@ Result<void> Credentials::LoadToken(const char* path) {
   FileText file;
   HF_TRY(file.Read(path, kTokenBytes + 16,
                    {"the token file cannot be read", "the token file is too large", nullptr}));
-  std::string_view text = file.view();
-  constexpr std::string_view kBlanks = " \t\r\n";
-  while (!text.empty() && kBlanks.find(text.front()) != kBlanks.npos) text.remove_prefix(1);
-  while (!text.empty() && kBlanks.find(text.back()) != kBlanks.npos) text.remove_suffix(1);
+  const std::string_view text = file.trimmed();
   for (const char c : text) {
     if (c <= 0x20 || c >= 0x7f) {
       return Error{Code::kInvalidArgument, Origin::kNone, 0,
@@ -192,6 +130,35 @@ Result<void> Credentials::LoadToken(const char* path) {
   }
   if (text.empty() || !token_.Assign(text)) {
     return Error{Code::kInvalidArgument, Origin::kNone, 0, "the token file holds no token"};
+  }
+  return Ok();
+}
+
+Result<void> Credentials::LoadPsk(const char* path, std::string_view identity) {
+  FileText file;
+  HF_TRY(file.Read(path, 4 * kPskBytes,
+                   {"the PSK file cannot be read", "the PSK file is too large",
+                    "others may read the PSK file; make it yours alone: chmod 600"}));
+  const auto digit = [](char c) {
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
+  };
+  const std::string_view text = file.trimmed();
+  bool good = text.size() % 2 == 0 && text.size() / 2 >= kPskBytesMin;
+  for (std::size_t i = 0; good && i < text.size(); i += 2) {
+    const int high = digit(text[i]), low = digit(text[i + 1]);
+    const char byte = char(high * 16 + low);
+    good = high >= 0 && low >= 0 && psk_.Append({&byte, 1}).ok();
+  }
+  if (!good) {
+    return Error{Code::kInvalidArgument, Origin::kNone, 0,
+                 "the PSK file has to hold 32 to 128 hex digits"};
+  }
+  if (!identity_.Assign(identity)) {
+    return Error{Code::kInvalidArgument, Origin::kNone, 0,
+                 "the PSK identity may be 64 bytes long at most"};
   }
   return Ok();
 }
@@ -220,4 +187,4 @@ std::int64_t Credentials::OwnCertificateEnd() const {
   return UnixSeconds({end.year, end.mon, end.day, end.hour, end.min, end.sec});
 }
 
-}  // namespace holdfast::transport::https
+}  // namespace holdfast::transport::tls

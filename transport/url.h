@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// transport/https/url.h - where a request goes, as text.
+// transport/url.h - where a request goes, as text; the same for every carrier.
 //
 // Purpose: server address and request -> URL in protocol 2.0 or 3.0; next links back to what may
-//          follow. Pure functions, table-tested.
+//          follow. Pure functions, table-tested. CoAP says the path and the query of such a URL in
+//          options, so that both carriers ask for the same.
 // Owner:   values; results are views into the caller's buffers.
 // Threads: any.
 // Errors:  kInvalidArgument with a static reason.
 // Standard: RFC 3986; the table protocol's paths and query options (transport/README.md).
-#ifndef HOLDFAST_TRANSPORT_HTTPS_URL_H_
-#define HOLDFAST_TRANSPORT_HTTPS_URL_H_
+#ifndef HOLDFAST_TRANSPORT_URL_H_
+#define HOLDFAST_TRANSPORT_URL_H_
 
 #include <cstdint>
 #include <optional>
@@ -21,12 +22,22 @@
 #include "hal/base/text.h"
 #include "transport/transport.h"
 
-namespace holdfast::transport::https {
+namespace holdfast::transport {
 
 using Protocol = Capabilities::Protocol;
 
+// The two forms of a carrier's address: protected, and for this machine only.
+struct Schemes {
+  std::string_view secure, plain;  // "https://", "http://"
+  std::uint16_t secure_port = 0, plain_port = 0;
+  const char* not_a_scheme = nullptr;  // what to tell those who write another
+  const char* not_loopback = nullptr;  // and those who would send rows unprotected
+};
+extern const Schemes kHttpSchemes, kCoapSchemes;
+
 // The server's address, taken apart once.
 struct ServerUrl {
+  const Schemes* schemes = nullptr;
   bool tls = true;
   bool loopback = false;     // a name or address that never leaves this machine
   FixedString<300> host;     // as written; IPv6 with its brackets
@@ -35,8 +46,8 @@ struct ServerUrl {
   FixedString<1024> base;    // "" or "/path", without a slash at its end
 };
 
-// http:// is refused unless it stays on this machine: rows and tokens would be readable.
-Result<ServerUrl> ParseServerUrl(std::string_view url);
+// The plain scheme is refused unless it stays on this machine: rows and tokens would be readable.
+Result<ServerUrl> ParseServerUrl(std::string_view url, const Schemes& schemes);
 
 // The path of a table or of one of its rows: /base/tables/readings/r%201
 Result<void> PutPath(const ServerUrl& server, const Request& request, TextWriter& out);
@@ -58,6 +69,6 @@ std::optional<std::string_view> ContinuationQuery(const ServerUrl& server, std::
 // `uri; rel=next`, with or without angle brackets and quotes -> uri.
 std::optional<std::string_view> NextOfLinkHeader(std::string_view value);
 
-}  // namespace holdfast::transport::https
+}  // namespace holdfast::transport
 
-#endif  // HOLDFAST_TRANSPORT_HTTPS_URL_H_
+#endif  // HOLDFAST_TRANSPORT_URL_H_

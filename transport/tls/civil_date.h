@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// transport/https/civil_date.h - a UTC date of years 1 to 9999 as seconds since 1970.
-#ifndef HOLDFAST_TRANSPORT_HTTPS_CIVIL_DATE_H_
-#define HOLDFAST_TRANSPORT_HTTPS_CIVIL_DATE_H_
+// transport/tls/civil_date.h - a UTC date of years 1 to 9999 as seconds since 1970.
+#ifndef HOLDFAST_TRANSPORT_TLS_CIVIL_DATE_H_
+#define HOLDFAST_TRANSPORT_TLS_CIVIL_DATE_H_
 
 #include <cstdint>
 
-namespace holdfast::transport::https {
+namespace holdfast::transport::tls {
 
 struct CivilDate {
   int year, month, day, hour, minute, second;
@@ -24,6 +24,6 @@ constexpr std::int64_t UnixSeconds(const CivilDate& date) {
 }
 static_assert(UnixSeconds({1994, 11, 6, 8, 49, 37}) == 784111777);
 
-}  // namespace holdfast::transport::https
+}  // namespace holdfast::transport::tls
 
-#endif  // HOLDFAST_TRANSPORT_HTTPS_CIVIL_DATE_H_
+#endif  // HOLDFAST_TRANSPORT_TLS_CIVIL_DATE_H_

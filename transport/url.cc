@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "transport/https/url.h"
+#include "transport/url.h"
 
 #include <algorithm>
 #include <cctype>
 
-namespace holdfast::transport::https {
+namespace holdfast::transport {
 namespace {
 
 Error Invalid(const char* what) { return {Code::kInvalidArgument, Origin::kNone, 0, what}; }
@@ -256,13 +256,29 @@ void PutQuery(std::string_view query, TextWriter& out) {
 
 }  // namespace
 
-Result<ServerUrl> ParseServerUrl(std::string_view url) {
+const Schemes kHttpSchemes = {
+    "https://",
+    "http://",
+    443,
+    80,
+    "the server's url has to begin with https://",
+    "http:// is for this machine only (127.0.0.0/8, ::1, localhost); use https://"};
+const Schemes kCoapSchemes = {
+    "coaps://",
+    "coap://",
+    5684,
+    5683,
+    "the server's url has to begin with coaps://",
+    "coap:// is for this machine only (127.0.0.0/8, ::1, localhost); use coaps://"};
+
+Result<ServerUrl> ParseServerUrl(std::string_view url, const Schemes& schemes) {
   ServerUrl result;
-  result.tls = StartsWithIgnoreCase(url, "https://");
-  if (!result.tls && !StartsWithIgnoreCase(url, "http://")) {
-    return Invalid("the server's url has to begin with https://");
+  result.schemes = &schemes;
+  result.tls = StartsWithIgnoreCase(url, schemes.secure);
+  if (!result.tls && !StartsWithIgnoreCase(url, schemes.plain)) {
+    return Invalid(schemes.not_a_scheme);
   }
-  url.remove_prefix(result.tls ? 8 : 7);
+  url.remove_prefix((result.tls ? schemes.secure : schemes.plain).size());
   const std::size_t slash = std::min(url.find('/'), url.size());
   const auto authority = ParseAuthority(url.substr(0, slash));
   if (!authority) return Invalid("the server's url has no valid host and port");
@@ -277,15 +293,18 @@ Result<ServerUrl> ParseServerUrl(std::string_view url) {
   result.loopback =
       EqualsIgnoreCase(host, "localhost") || host == "[::1]" || IsLoopbackAddress(host);
   if (!result.tls && !result.loopback) {
-    return Invalid("http:// is for this machine only (127.0.0.0/8, ::1, localhost); use https://");
+    return Invalid(schemes.not_loopback);
   }
-  result.port = authority->port != 0 ? authority->port : (result.tls ? 443 : 80);
+  result.port = authority->port != 0 ? authority->port
+                : result.tls         ? schemes.secure_port
+                                     : schemes.plain_port;
   char port[8];
   TextWriter port_text(port);
   port_text.PutInteger(result.port);
   if (!result.host.Assign(host) || !result.base.Assign(base) ||
-      !result.origin.Assign(result.tls ? "https://" : "http://") || !result.origin.Append(host) ||
-      !result.origin.Append(":") || !result.origin.Append(port_text.view())) {
+      !result.origin.Assign(result.tls ? schemes.secure : schemes.plain) ||
+      !result.origin.Append(host) || !result.origin.Append(":") ||
+      !result.origin.Append(port_text.view())) {
     return Invalid("the server's url is too long");
   }
   return result;
@@ -337,14 +356,17 @@ std::optional<std::string_view> ContinuationQuery(const ServerUrl& server, std::
     if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) return std::nullopt;
   }
   link = link.substr(0, link.find('#'));
-  const bool https = StartsWithIgnoreCase(link, "https://");
-  if (https || StartsWithIgnoreCase(link, "http://")) {
-    if (https != server.tls) return std::nullopt;
-    link.remove_prefix(https ? 8 : 7);
+  const Schemes& schemes = *server.schemes;
+  const bool secure = StartsWithIgnoreCase(link, schemes.secure);
+  if (secure || StartsWithIgnoreCase(link, schemes.plain)) {
+    if (secure != server.tls) return std::nullopt;
+    link.remove_prefix((secure ? schemes.secure : schemes.plain).size());
     const std::size_t end = std::min(link.find_first_of("/?"), link.size());
     const auto authority = ParseAuthority(link.substr(0, end));
     if (!authority || !EqualsIgnoreCase(authority->host, server.host.view())) return std::nullopt;
-    const std::uint16_t port = authority->port != 0 ? authority->port : (https ? 443 : 80);
+    const std::uint16_t port = authority->port != 0 ? authority->port
+                               : secure             ? schemes.secure_port
+                                                    : schemes.plain_port;
     if (port != server.port) return std::nullopt;
     link.remove_prefix(end);
     if (link.empty() || link[0] != '/') return std::nullopt;
@@ -386,4 +408,4 @@ std::optional<std::string_view> NextOfLinkHeader(std::string_view value) {
   return std::nullopt;
 }
 
-}  // namespace holdfast::transport::https
+}  // namespace holdfast::transport
