@@ -23,8 +23,14 @@ Access Authorize(const Devices& devices, const PeerIdentity& peer, std::string_v
   const std::string_view token = TokenOf(zumo_auth.empty() ? authorization : zumo_auth);
   std::string name;
   if (!peer.empty()) {
-    const Device* device = devices.ByCertificate(peer);
-    if (device == nullptr) return {false, "", "this certificate is not, or no longer, accepted"};
+    const bool psk = !peer.psk_identity.empty();
+    const Device* device =
+        psk ? devices.ByPskIdentity(peer.psk_identity) : devices.ByCertificate(peer);
+    if (device == nullptr) {
+      return {false, "",
+              psk ? "this PSK identity is not, or no longer, accepted"
+                  : "this certificate is not, or no longer, accepted"};
+    }
     name = device->name;
   }
   if (!token.empty()) {

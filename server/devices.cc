@@ -21,6 +21,20 @@ std::string Member(const json::object& object, const char* key, const std::strin
   return std::string(AsView(value->get_string()));
 }
 
+std::string FromHex(std::string_view text, const std::string& where) {
+  static constexpr std::string_view kDigits = "0123456789abcdef";
+  std::string bytes;
+  for (std::size_t i = 0; i + 1 < text.size(); i += 2) {
+    const auto high = kDigits.find(text[i]), low = kDigits.find(text[i + 1]);
+    if (high == kDigits.npos || low == kDigits.npos) break;
+    bytes += static_cast<char>(high * 16 + low);
+  }
+  if (bytes.size() * 2 != text.size()) {
+    throw std::runtime_error(where + ": 'psk' must be lower-case hex");
+  }
+  return bytes;
+}
+
 Device ParseDevice(const json::value& value, const std::string& where) {
   if (!value.is_object()) throw std::runtime_error(where + ": a device must be an object");
   const json::object& object = value.get_object();
@@ -41,6 +55,7 @@ Device ParseDevice(const json::value& value, const std::string& where) {
     }
   }
   if (device.name.empty()) throw std::runtime_error(where + ": a device has no name");
+  if (!device.psk_hex.empty()) device.psk = FromHex(device.psk_hex, where + ": " + device.name);
   return device;
 }
 
@@ -86,6 +101,13 @@ const Device* Devices::ByCertificate(const PeerIdentity& peer) const {
   return std::find(known.begin(), known.end(), peer.fingerprint) == known.end() ? nullptr : device;
 }
 
+const Device* Devices::ByPskIdentity(std::string_view identity) const {
+  const auto found = by_psk_.find(std::string(identity));
+  if (found == by_psk_.end()) return nullptr;
+  const Device* device = ByName(found->second);
+  return device == nullptr || device->revoked ? nullptr : device;
+}
+
 // By digest: finding it takes as long for a near miss as for a far one.
 const Device* Devices::ByToken(std::string_view token) const {
   if (token.empty()) return nullptr;
@@ -96,6 +118,7 @@ const Device* Devices::ByToken(std::string_view token) const {
 }
 
 void Devices::Add(Device device) {
+  if (!device.psk_identity.empty()) by_psk_[device.psk_identity] = device.name;
   if (!device.token_sha256.empty()) by_token_[device.token_sha256] = device.name;
   devices_[device.name] = std::move(device);
 }

@@ -22,15 +22,16 @@ namespace holdfast::server {
 struct Device {
   std::string name;
   std::vector<std::string> certificate_sha256;
-  std::string psk_identity, psk_hex, token_sha256, added;
+  std::string psk_identity, psk_hex, psk, token_sha256, added;  // psk: the bytes of psk_hex
   bool revoked = false;
 };
 
-// What a connection proved with its certificate; empty when it showed none.
+// What a connection proved, with its certificate or with a pre-shared key; empty when with neither.
 struct PeerIdentity {
-  std::string name;         // the certificate's common name
-  std::string fingerprint;  // of the whole certificate
-  bool empty() const { return name.empty(); }
+  std::string name = {};          // the certificate's common name
+  std::string fingerprint = {};   // of the whole certificate
+  std::string psk_identity = {};  // whose key it had
+  bool empty() const { return name.empty() && psk_identity.empty(); }
 };
 
 class Devices {
@@ -41,6 +42,7 @@ class Devices {
   // nullptr: unknown, or revoked. The certificate has already been verified against our authority.
   const Device* ByCertificate(const PeerIdentity& peer) const;
   const Device* ByToken(std::string_view token) const;
+  const Device* ByPskIdentity(std::string_view identity) const;
   const Device* ByName(std::string_view name) const;  // revoked ones too
 
   void Add(Device device);
@@ -50,6 +52,7 @@ class Devices {
  private:
   std::map<std::string, Device, std::less<>> devices_;
   std::unordered_map<std::string, std::string> by_token_;  // digest -> name
+  std::unordered_map<std::string, std::string> by_psk_;    // identity -> name
 };
 
 // 1 to 64 letters, digits, '.', '_' and '-', beginning with a letter or digit, and none of the

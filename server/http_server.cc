@@ -39,9 +39,14 @@ Endpoint ParseEndpoint(const std::string& text) {
   return endpoint;
 }
 
-HttpServer::HttpServer(asio::io_context& io, TlsContext& tls, HttpHost& host,
+HttpServer::HttpServer(asio::io_context& io, TlsContext& tls, Host& host, const HttpLimits& limits,
                        std::size_t max_connections)
-    : io_(io), tls_(tls), host_(host), max_connections_(max_connections), timer_(io) {
+    : io_(io),
+      tls_(tls),
+      host_(host),
+      limits_(limits),
+      max_connections_(max_connections),
+      timer_(io) {
   asio::co_spawn(io_, Rounds(), asio::detached);
 }
 
@@ -97,7 +102,7 @@ bool HttpServer::MakeRoom() {
 }
 
 void HttpServer::Start(tcp::socket socket) {
-  const auto session = std::make_shared<HttpSession>(std::move(socket), tls_, host_);
+  const auto session = std::make_shared<HttpSession>(std::move(socket), tls_, host_, limits_);
   const auto place = sessions_.insert(sessions_.end(), session);
   asio::co_spawn(io_, session->Run(), [this, place](std::exception_ptr failure) {
     sessions_.erase(place);

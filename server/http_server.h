@@ -28,7 +28,7 @@ Endpoint ParseEndpoint(const std::string& text);
 
 class HttpServer {
  public:
-  HttpServer(boost::asio::io_context& io, TlsContext& tls, HttpHost& host,
+  HttpServer(boost::asio::io_context& io, TlsContext& tls, Host& host, const HttpLimits& limits,
              std::size_t max_connections);
 
   // Returns "https://127.0.0.1:43211". Throws std::runtime_error.
@@ -49,7 +49,8 @@ class HttpServer {
 
   boost::asio::io_context& io_;
   TlsContext& tls_;
-  HttpHost& host_;
+  Host& host_;
+  HttpLimits limits_;
   std::size_t max_connections_;
   std::list<boost::asio::ip::tcp::acceptor> acceptors_;
   Sessions sessions_;

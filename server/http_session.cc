@@ -56,13 +56,14 @@ bool IsHost(std::string_view text) {
 
 }  // namespace
 
-HttpSession::HttpSession(asio::ip::tcp::socket socket, TlsContext& tls, HttpHost& host)
-    : host_(host), stream_(std::move(socket), tls), buffer_(kBufferBytes) {
-  Allow(host_.limits.handshake);
+HttpSession::HttpSession(asio::ip::tcp::socket socket, TlsContext& tls, Host& host,
+                         const HttpLimits& limits)
+    : host_(host), limits_(limits), stream_(std::move(socket), tls), buffer_(kBufferBytes) {
+  Allow(limits_.handshake);
 }
 
 void HttpSession::Allow(std::chrono::milliseconds time, std::size_t bytes) {
-  deadline_ = Clock::now() + time + std::chrono::seconds(bytes / host_.limits.bytes_per_second);
+  deadline_ = Clock::now() + time + std::chrono::seconds(bytes / limits_.bytes_per_second);
 }
 
 void HttpSession::EndNow() { stream_.Cancel(); }
@@ -94,12 +95,12 @@ asio::awaitable<bool> HttpSession::ServeOne() {
   device_.clear();
   Parser parser;
   parser.eager(true);
-  parser.header_limit(static_cast<std::uint32_t>(host_.limits.header_bytes));
-  parser.body_limit(host_.limits.body_bytes);
+  parser.header_limit(static_cast<std::uint32_t>(limits_.header_bytes));
+  parser.body_limit(limits_.body_bytes);
   const bool whole = co_await ReadRequest(parser);
   if (!whole) {
     if (refused_) {
-      Allow(host_.limits.answer);
+      Allow(limits_.answer);
       co_await Send(nullptr, false);
     }
     co_return false;
@@ -107,14 +108,14 @@ asio::awaitable<bool> HttpSession::ServeOne() {
   const Request& request = parser.get();
   co_await Answer(request);
   const bool keep_alive = request.keep_alive() && !host_.draining && !last_;
-  Allow(host_.limits.answer, response_.body.size());
+  Allow(limits_.answer, response_.body.size());
   const bool sent = co_await Send(&request, keep_alive);
   co_return sent&& keep_alive;
 }
 
 asio::awaitable<bool> HttpSession::ReadRequest(Parser& parser) {
   idle_ = buffer_.size() == 0;
-  Allow(idle_ ? host_.limits.idle : host_.limits.header);
+  Allow(idle_ ? limits_.idle : limits_.header);
   if (idle_ && host_.draining) co_return false;
   bool in_body = false;
   while (true) {
@@ -125,7 +126,7 @@ asio::awaitable<bool> HttpSession::ReadRequest(Parser& parser) {
     }
     if (parser.is_header_done() && !in_body) {
       in_body = true;
-      Allow(host_.limits.body, parser.content_length().value_or(host_.limits.body_bytes));
+      Allow(limits_.body, parser.content_length().value_or(limits_.body_bytes));
       const bool going = co_await Continue(parser);
       if (!going) co_return false;
     }
@@ -138,7 +139,7 @@ asio::awaitable<bool> HttpSession::ReadRequest(Parser& parser) {
     }
     if (idle_) {
       idle_ = false;
-      Allow(host_.limits.header);
+      Allow(limits_.header);
     }
     buffer_.commit(got);
   }
@@ -161,7 +162,7 @@ bool HttpSession::Feed(Parser& parser) {
     }
     return false;
   }
-  if (!parser.is_header_done() && buffer_.size() >= host_.limits.header_bytes) {
+  if (!parser.is_header_done() && buffer_.size() >= limits_.header_bytes) {
     Refuse(431, "the header is too long");
     return false;
   }
@@ -219,8 +220,10 @@ asio::awaitable<void> HttpSession::Answer(const Request& request) {
       head.content_type = header("Content-Type");
       head.content_encoding = header("Content-Encoding");
       head.zumo_options = options;
-      const std::string origin = "https://" + std::string(host);
-      co_await host_.tables.Serve(head, request.body(), origin, response_);
+      head.device = device_;
+      const TablesService::Form form{"https://" + std::string(host)};
+      co_await host_.tables.Serve(head, request.body(), form, response_);
+      if (!response_.location.empty()) response_.location.insert(0, form.origin);
       response_.AddHeader("Cache-Control", "no-cache");
     }
   }
@@ -246,6 +249,11 @@ asio::awaitable<bool> HttpSession::Send(const Request* request, bool keep_alive)
   lines += View(http::obsolete_reason(static_cast<http::status>(status)));
   lines += "\r\nHoldfast: v=1\r\nx-zumo-server-version: holdfast-" HOLDFAST_VERSION "\r\n";
   lines += DateHeader();
+  if (!response_.version.empty()) lines += "ETag: \"" + response_.version + "\"\r\n";
+  if (!response_.location.empty()) lines += "Location: " + response_.location + "\r\n";
+  if (response_.retry_after_s != 0) {
+    lines += "Retry-After: " + std::to_string(response_.retry_after_s) + "\r\n";
+  }
   lines += response_.headers;
   if (!no_body) {
     lines.append("Content-Type: ").append(response_.content_type);

@@ -19,10 +19,8 @@
 #include <string>
 
 #include "server/access.h"
-#include "server/devices.h"
-#include "server/request_log.h"
+#include "server/host.h"
 #include "server/response.h"
-#include "server/tables_service.h"
 #include "server/tls_stream.h"
 
 namespace holdfast::server {
@@ -35,20 +33,11 @@ struct HttpLimits {
   std::size_t body_bytes = limits::kRowBytes;
 };
 
-// What all connections share.
-struct HttpHost {
-  TablesService& tables;
-  DeviceFile& devices;
-  RequestLog& log;
-  HttpLimits limits;
-  bool allow_anonymous = false;
-  bool draining = false;
-};
-
 class HttpSession : public std::enable_shared_from_this<HttpSession> {
  public:
   using Clock = std::chrono::steady_clock;
-  HttpSession(boost::asio::ip::tcp::socket socket, TlsContext& tls, HttpHost& host);
+  HttpSession(boost::asio::ip::tcp::socket socket, TlsContext& tls, Host& host,
+              const HttpLimits& limits);
 
   boost::asio::awaitable<void> Run();
 
@@ -72,7 +61,8 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
   void Allow(std::chrono::milliseconds time, std::size_t bytes = 0);
   void Refuse(int status, const char* text);
 
-  HttpHost& host_;
+  Host& host_;
+  const HttpLimits& limits_;
   TlsStream stream_;
   boost::beast::flat_buffer buffer_;
   Response response_;

@@ -37,7 +37,7 @@ as it is. Prints the paths of those configurations. Never overwrites anything.
 
   --device NAME       a device to make credentials for; may be repeated (default: device1)
   --https ADDR:PORT   where `run` will listen (default 127.0.0.1:8443)
-  --coap ADDR:PORT    recorded for CoAP (default 127.0.0.1:5684)
+  --coap ADDR:PORT    likewise for CoAP over DTLS (default 127.0.0.1:5684)
 )";
 
 constexpr const char* kRunHelp =
@@ -47,7 +47,9 @@ Serves until SIGTERM or SIGINT; then finishes the requests under way and exits w
 `listening https://ADDR:PORT` for each listener when it accepts connections.
 
   --data DIR            the folder that init made; rows are in DIR/server.db
-  --https ADDR:PORT     listen here (port 0: any free one); may be repeated (default: DIR/server.conf)
+  --https ADDR:PORT     listen here (port 0: any free one); may be repeated
+  --coap ADDR:PORT      likewise for CoAP over DTLS; coap://ADDR:PORT is without DTLS, for loopback
+                        (default for both, when neither is given: DIR/server.conf)
   --cert F --key F      the server's certificate chain and key (default: DIR/server.crt, .key)
   --client-ca F         who signs device certificates (default: DIR/ca.crt)
   --devices F           the device file (default: DIR/devices.json)
@@ -115,11 +117,10 @@ int RunServe(Words words) {
                                             {"--body-timeout", true}};
   const Arguments arguments(words, kOptions);
   if (!arguments.rest().empty()) throw UsageError("'" + arguments.rest().front() + "'?");
-  if (arguments.Has("--coap"))
-    throw std::runtime_error("this build has no CoAP yet; leave --coap out");
   ServeOptions options;
   options.data = Data(arguments);
   options.https = arguments.All("--https");
+  options.coap = arguments.All("--coap");
   options.certificate = arguments.One("--cert");
   options.key = arguments.One("--key");
   options.client_authority = arguments.One("--client-ca");

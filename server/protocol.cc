@@ -38,12 +38,17 @@ std::optional<Verb> VerbOf(std::string_view method, bool row) {
   return std::nullopt;
 }
 
+bool IsCbor(const RequestHead& head) {
+  return EqualsIgnoreCase(Trim(head.content_type.substr(0, head.content_type.find(';'))),
+                          "application/cbor");
+}
+
 std::optional<Refusal> CheckContent(const RequestHead& head, Verb verb) {
   const bool body = verb == Verb::kInsert || verb == Verb::kUpdate || verb == Verb::kReplace;
   if (!body) return std::nullopt;
   const std::string_view type = Trim(head.content_type.substr(0, head.content_type.find(';')));
   const bool json =
-      type.empty() || EqualsIgnoreCase(type, "application/json") ||
+      type.empty() || EqualsIgnoreCase(type, "application/json") || IsCbor(head) ||
       (verb == Verb::kUpdate && EqualsIgnoreCase(type, "application/merge-patch+json"));
   if (!json) {
     const bool patch = verb == Verb::kUpdate;
@@ -263,6 +268,7 @@ Parsed ParseOperation(const RequestHead& head, const ProtocolLimits& limits) {
   const std::string* deleted = operation.target.Find("__includeDeleted");
   operation.include_deleted = deleted != nullptr && IsTrue(*deleted);
   if (HasWord(head.zumo_options, "include:deleted")) operation.include_deleted = true;
+  operation.cbor_body = IsCbor(head);
   operation.path_links = HasWord(head.zumo_options, "nextLink=path");
   ParseConditions(head, operation);
   if (operation.verb == Verb::kList) {

@@ -37,6 +37,9 @@ enum class Verb : std::uint8_t {
 struct RequestHead {
   std::string_view method, target, version, if_match, if_none_match, if_modified_since,
       if_unmodified_since, content_type, content_encoding, zumo_options;
+  std::string_view device;    // who is asking; "" when nobody in particular
+  bool cbor_answer = false;   // a single row is wanted as CBOR
+  bool version_only = false;  // of a write that succeeds, the version will do
 };
 
 struct Refusal {
@@ -56,6 +59,7 @@ struct Operation {
   bool include_deleted = false;
   std::uint32_t wanted = 0;  // $top; 0: not given
   ListQuery list;
+  bool cbor_body = false;   // the row that comes is CBOR
   bool path_links = false;  // X-ZUMO-Options: nextLink=path
   std::string allow;
 };

@@ -47,17 +47,29 @@ class Buffer {
   std::size_t size_ = 0, capacity_ = 0;
 };
 
+// What an answer says, before a carrier says it in its own way.
 struct Response {
-  int status = 200;
-  std::string headers;  // whole lines, each with its CRLF
+  int status = 200;        // of HTTP
+  std::string version;     // of the one row that this is about; its ETag
+  std::string location;    // "/tables/readings/r1", percent-encoded: where the new row is
+  bool id_chosen = false;  // that row came without an id
+  int retry_after_s = 0;   // with 503
+  std::string headers;     // lines that only HTTP has, each with its CRLF
   Buffer body;
-  const char* content_type = "application/json; charset=utf-8";
+  static constexpr const char* kJsonType = "application/json; charset=utf-8";
+  static constexpr const char* kCborType = "application/cbor";
+  const char* content_type = kJsonType;
 
   void AddHeader(std::string_view name, std::string_view value) {
     headers.append(name).append(": ").append(value).append("\r\n");
   }
   void Clear() {
     status = 200;
+    version.clear();
+    location.clear();
+    id_chosen = false;
+    retry_after_s = 0;
+    content_type = kJsonType;
     headers.clear();
     body.Clear();
   }

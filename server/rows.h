@@ -123,6 +123,9 @@ class Rows {
   virtual Outcome Lookup(std::string_view table, std::string_view id, bool include_deleted,
                          RowSink& sink) = 0;
 
+  // updatedAt of the newest change there ever was; "" when there was none.
+  virtual std::string Newest() const = 0;
+
   // A sink that answers kCancelled ends the page before that row; `more` is then true.
   virtual ListResult List(const ListQuery& query, RowSink& sink) = 0;
 };

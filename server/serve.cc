@@ -6,9 +6,11 @@
 #include <boost/asio/signal_set.hpp>
 #include <csignal>
 #include <cstdio>
+#include <optional>
 #include <stdexcept>
 
 #include "hal/base/log.h"
+#include "server/coap_server.h"
 #include "server/credentials.h"
 #include "server/files.h"
 #include "server/http_server.h"
@@ -20,19 +22,19 @@ namespace {
 
 constexpr std::chrono::seconds kDrain{10};
 
-// The listeners that `init` was told; run --https takes their place.
-std::vector<std::string> ConfiguredListeners(const std::string& data) {
+// The listeners that `init` was told; run --https and --coap take their place.
+std::vector<std::string> ConfiguredListeners(const std::string& data, const char* carrier) {
   const std::string path = data + "/server.conf";
   if (!FileExists(path)) return {};
   const json::value document = ParseJson(ReadFile(path), path);
   const json::value* list =
-      document.is_object() ? document.get_object().if_contains("https") : nullptr;
-  if (list == nullptr || !list->is_array()) {
-    throw std::runtime_error(path + ": 'https' must be a list of ADDRESS:PORT");
-  }
+      document.is_object() ? document.get_object().if_contains(carrier) : nullptr;
+  if (list == nullptr) return {};
+  const std::string where = path + ": '" + carrier + "' must be a list of ADDRESS:PORT";
+  if (!list->is_array()) throw std::runtime_error(where);
   std::vector<std::string> listeners;
   for (const json::value& value : list->get_array()) {
-    if (!value.is_string()) throw std::runtime_error(path + ": 'https' must hold strings");
+    if (!value.is_string()) throw std::runtime_error(where);
     listeners.emplace_back(AsView(value.get_string()));
   }
   return listeners;
@@ -64,28 +66,45 @@ int Serve(const ServeOptions& options) {
   if (!lock.TryLock()) {
     throw std::runtime_error(options.data + ": another holdfast-server is using this folder");
   }
-  std::vector<std::string> listeners = options.https;
-  if (listeners.empty()) listeners = ConfiguredListeners(options.data);
-  if (listeners.empty())
-    throw std::runtime_error("nothing to listen on: give --https ADDRESS:PORT");
+  std::vector<std::string> https = options.https, coap = options.coap;
+  // Who names a listener means these and no others.
+  if (https.empty() && coap.empty()) {
+    https = ConfiguredListeners(options.data, "https");
+    coap = ConfiguredListeners(options.data, "coap");
+  }
+  if (https.empty() && coap.empty()) {
+    throw std::runtime_error("nothing to listen on: give --https or --coap ADDRESS:PORT");
+  }
 
   StartCrypto();
   boost::asio::io_context io(1);
-  TlsContext tls({Or(options.certificate, options.data + "/server.crt"),
-                  Or(options.key, options.data + "/server.key"),
-                  Or(options.client_authority, options.data + "/ca.crt")});
+  const std::string certificate = Or(options.certificate, options.data + "/server.crt");
+  const std::string key = Or(options.key, options.data + "/server.key");
+  const std::string authority = Or(options.client_authority, options.data + "/ca.crt");
+  TlsContext tls({certificate, key, authority});
   DeviceFile devices(Or(options.devices, options.data + "/devices.json"));
   SqliteRows rows(options.data + "/server.db", LoadSchema(options));
   GroupWriter writer(rows, io.get_executor());
   ProtocolLimits pages;
   if (options.page_rows != 0) pages.page_rows = pages.most_rows = options.page_rows;
-  TablesService tables(rows, writer, pages);
+  Changes changes(io.get_executor(), rows.Newest());
+  TablesService tables(rows, writer, changes, pages);
   RequestLog log(options.json_log);
-  HttpHost host{tables, devices, log, options.limits, options.allow_anonymous, false};
-  HttpServer server(io, tls, host, options.max_connections);
+  Host host{tables, devices, changes, log, options.allow_anonymous, false};
+  HttpServer server(io, tls, host, options.limits, options.max_connections);
   std::vector<std::string> places;
-  for (const std::string& text : listeners) places.push_back(server.Listen(ParseEndpoint(text)));
-  if (options.allow_anonymous && !server.only_loopback()) {
+  for (const std::string& text : https) places.push_back(server.Listen(ParseEndpoint(text)));
+  std::optional<CoapServer> coap_server;
+  if (!coap.empty()) {
+    coap_server.emplace(io, host, CoapFiles{certificate, key, authority}, CoapLimits{});
+  }
+  for (std::string text : coap) {
+    const bool dtls = !text.starts_with("coap://");
+    if (!dtls) text.erase(0, 7);
+    places.push_back(coap_server->Listen(ParseEndpoint(text), dtls));
+  }
+  const bool loopback = server.only_loopback() && (!coap_server || coap_server->only_loopback());
+  if (options.allow_anonymous && !loopback) {
     throw std::runtime_error("--allow-anonymous is for loopback addresses only");
   }
 
@@ -94,6 +113,8 @@ int Serve(const ServeOptions& options) {
     if (error) return;
     log.Event("draining", "");
     server.Drain(kDrain);
+    changes.Release();
+    if (coap_server) coap_server->Drain();
   });
   for (const std::string& place : places) {
     std::printf("listening %s\n", place.c_str());

@@ -13,6 +13,7 @@ namespace holdfast::server {
 struct ServeOptions {
   std::string data;
   std::vector<std::string> https;
+  std::vector<std::string> coap;  // "coap://ADDRESS:PORT" is without DTLS
   std::string certificate, key, client_authority, devices, schema;  // "": from `data`
   bool json_log = false;
   bool allow_anonymous = false;

@@ -326,4 +326,9 @@ Result<void> SqliteRows::Emit(Table& table, Statement& row, RowSink& sink) {
   return sink.OnRow(fields.view());
 }
 
+std::string SqliteRows::Newest() const {
+  if (clock_.last() <= ChangeClock::kEpoch) return "";
+  return std::string(ChangeClock::TextOf(clock_.last()).view());
+}
+
 }  // namespace holdfast::server

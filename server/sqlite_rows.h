@@ -37,6 +37,7 @@ class SqliteRows : public Rows {
   void Apply(std::span<Write* const> writes) override;
   Outcome Lookup(std::string_view table, std::string_view id, bool include_deleted,
                  RowSink& sink) override;
+  std::string Newest() const override;
   ListResult List(const ListQuery& query, RowSink& sink) override;
 
  private:

@@ -8,20 +8,28 @@
 #include "server/credentials.h"
 #include "server/http_date.h"
 #include "transport/wire.h"
+#include "transport/wire_cbor.h"
 
 namespace holdfast::server {
 namespace {
 
-constexpr std::size_t kPageBytes = 4u << 20;                // a page ends early above this
 constexpr std::size_t kRowRoom = limits::kRowBytes + 4096;  // system columns come on top
 
-// Appends rows as JSON to a body that grows; of a single row remembers what validates it.
-class JsonSink : public RowSink {
+// Appends rows to a body that grows; of a single row remembers what validates it.
+class BodySink : public RowSink {
  public:
-  JsonSink(Buffer& body, bool list) : body_(body), list_(list), start_(body.size()) {}
+  using Encode = Result<void> (*)(RowView row, TextWriter& out);
+  // A list ends before the row that would make it longer than `page_bytes`; 0: this is a single
+  // row.
+  BodySink(Buffer& body, Encode encode, std::size_t page_bytes = 0)
+      : body_(body),
+        encode_(encode),
+        list_(page_bytes != 0),
+        page_bytes_(page_bytes),
+        start_(body.size()) {}
 
   Result<void> OnRow(RowView row) override {
-    if (list_ && body_.size() - start_ > kPageBytes) return Error{Code::kCancelled};
+    if (list_ && body_.size() - start_ > page_bytes_) return Error{Code::kCancelled};
     if (list_ && rows_ != 0) body_.Append(",");
     if (!list_) body_.Truncate(start_);
     if (!list_) {
@@ -32,7 +40,7 @@ class JsonSink : public RowSink {
     for (std::size_t room = 1024;; room *= 4) {
       body_.Reserve(room);
       TextWriter writer(body_.Free());
-      const Result<void> encoded = wire::EncodeRow(row, writer);
+      const Result<void> encoded = encode_(row, writer);
       if (encoded.ok() && !writer.full()) {
         if (!list_ && writer.view().size() > kRowRoom) return Error{Code::kTooLarge};
         body_.Grow(writer.view().size());
@@ -47,15 +55,16 @@ class JsonSink : public RowSink {
 
  private:
   Buffer& body_;
+  Encode encode_;
   bool list_;
-  std::size_t start_, rows_ = 0;
+  std::size_t page_bytes_, start_, rows_ = 0;
   std::string version_, updated_at_;
 };
 
 // The validators of a row. A date only for 3.0: its servers have always sent one, and those of 2.0
 // never did, whose devices pay for each byte.
-void AddTag(Response& response, Api api, const JsonSink& sink) {
-  response.AddHeader("ETag", "\"" + sink.version() + "\"");
+void AddTag(Response& response, Api api, const BodySink& sink) {
+  response.version = sink.version();
   if (api != Api::k3) return;
   if (const auto moment = ParseTimestamp(sink.updated_at())) {
     response.AddHeader("Last-Modified", FormatHttpDate(*moment));
@@ -75,7 +84,7 @@ const char* Words(Outcome outcome) {
 
 void RefuseOutcome(int status, Outcome outcome, const std::string& reason, Response& response) {
   response.Clear();
-  if (status == 503) response.AddHeader("Retry-After", "5");
+  if (status == 503) response.retry_after_s = 5;
   response.Refuse(status, reason.empty() ? std::string_view(Words(outcome)) : reason);
 }
 
@@ -104,10 +113,23 @@ std::size_t ArenaBytes(std::string_view body) {
   return std::min(nodes, limits::kJsonNodes + 16) * 256 + 3 * body.size() + 4096;
 }
 
+Refusal WhyNotDecoded(const Error& error, bool cbor) {
+  std::string text =
+      cbor ? "the body is not a flat CBOR map" : "the body is not a flat JSON object";
+  if (error.what != nullptr) text += std::string(": ") + error.what;
+  if (cbor || error.origin == Origin::kJson) text += ", at byte " + std::to_string(error.native);
+  return {error.code == Code::kTooLarge ? 413 : 400, text, ""};
+}
+
+BodySink::Encode EncoderFor(const RequestHead& head) {
+  return head.cbor_answer ? &wire::EncodeRowCbor : &wire::EncodeRow;
+}
+
 }  // namespace
 
 void Response::Refuse(int code, std::string_view text) {
   status = code;
+  content_type = kJsonType;
   body.Truncate(0);
   body.Reserve(text.size() * 6 + 32);
   TextWriter writer(body.Free());
@@ -118,7 +140,7 @@ void Response::Refuse(int code, std::string_view text) {
 }
 
 boost::asio::awaitable<void> TablesService::Serve(const RequestHead& head, std::string_view body,
-                                                  const std::string& origin, Response& response) {
+                                                  const Form& form, Response& response) {
   Parsed parsed = ParseOperation(head, limits_);
   if (const Refusal* refusal = std::get_if<Refusal>(&parsed)) {
     RefuseWith(*refusal, response);
@@ -130,15 +152,15 @@ boost::asio::awaitable<void> TablesService::Serve(const RequestHead& head, std::
       response.status = 204;
       response.AddHeader("Allow", operation.allow);
       co_return;
-    case Verb::kList: List(operation, origin, response); co_return;
-    case Verb::kLookup: Lookup(operation, response); co_return;
-    default: co_await Change(operation, body, origin, response);
+    case Verb::kList: List(operation, form, response); co_return;
+    case Verb::kLookup: Lookup(head, operation, response); co_return;
+    default: co_await Change(head, operation, body, response);
   }
 }
 
-boost::asio::awaitable<void> TablesService::Change(const Operation& operation,
-                                                   std::string_view body, const std::string& origin,
-                                                   Response& response) {
+boost::asio::awaitable<void> TablesService::Change(const RequestHead& head,
+                                                   const Operation& operation,
+                                                   std::string_view body, Response& response) {
   const bool has_body = operation.verb != Verb::kDelete && operation.verb != Verb::kUndelete;
   const std::size_t arena_bytes = has_body ? ArenaBytes(body) : 0;
   const std::unique_ptr<char[]> memory(new char[arena_bytes]);
@@ -151,12 +173,10 @@ boost::asio::awaitable<void> TablesService::Change(const Operation& operation,
   write.conditions = operation.conditions;
   BodyFacts facts;
   if (has_body) {
-    if (const auto decoded = wire::DecodeRow(body, arena, fields); !decoded) {
-      const Error& error = decoded.error();
-      std::string text = "the body is not a flat JSON object";
-      if (error.what != nullptr) text += std::string(": ") + error.what;
-      if (error.origin == Origin::kJson) text += ", at byte " + std::to_string(error.native);
-      RefuseWith({error.code == Code::kTooLarge ? 413 : 400, text, ""}, response);
+    const auto decoded = operation.cbor_body ? wire::DecodeRowCbor(body, arena, fields)
+                                             : wire::DecodeRow(body, arena, fields);
+    if (!decoded) {
+      RefuseWith(WhyNotDecoded(decoded.error(), operation.cbor_body), response);
       co_return;
     }
     auto applied = ApplyBody(operation, fields.view(), write);
@@ -165,11 +185,13 @@ boost::asio::awaitable<void> TablesService::Change(const Operation& operation,
       co_return;
     }
     facts = std::get<BodyFacts>(applied);
+    response.id_chosen = write.id.empty();
     if (write.id.empty()) write.id = UuidFrom(RandomBytes(16));
   }
-  JsonSink sink(response.body, false);
+  BodySink sink(response.body, EncoderFor(head));
   write.sink = &sink;
   co_await writer_.Apply(write);
+  if (write.outcome == Outcome::kDone) changes_.Note(head.device, sink.updated_at());
 
   const int status = StatusOf(operation.verb, operation.api, write.outcome, facts.version_in_body);
   const bool row = write.outcome == Outcome::kDone || write.outcome == Outcome::kExists ||
@@ -184,14 +206,16 @@ boost::asio::awaitable<void> TablesService::Change(const Operation& operation,
     co_return;
   }
   AddTag(response, operation.api, sink);
+  if (head.cbor_answer) response.content_type = Response::kCborType;
+  if (head.version_only && status < 300) response.body.Truncate(0);
   if (status == 201 && operation.verb == Verb::kInsert) {
-    response.AddHeader("Location",
-                       origin + "/tables/" + operation.table + "/" + PercentEncoded(write.id));
+    response.location = "/tables/" + operation.table + "/" + PercentEncoded(write.id);
   }
 }
 
-void TablesService::Lookup(const Operation& operation, Response& response) {
-  JsonSink sink(response.body, false);
+void TablesService::Lookup(const RequestHead& head, const Operation& operation,
+                           Response& response) {
+  BodySink sink(response.body, EncoderFor(head));
   const Outcome outcome =
       rows_.Lookup(operation.table, operation.id, operation.include_deleted, sink);
   if (outcome != Outcome::kDone) {
@@ -200,6 +224,7 @@ void TablesService::Lookup(const Operation& operation, Response& response) {
     return;
   }
   AddTag(response, operation.api, sink);
+  if (head.cbor_answer) response.content_type = Response::kCborType;
   if (!operation.conditions.Met(sink.version(), sink.updated_at())) {
     response.status = 412;
   } else if (operation.conditions.Known(sink.version(), sink.updated_at())) {
@@ -208,12 +233,11 @@ void TablesService::Lookup(const Operation& operation, Response& response) {
   }
 }
 
-void TablesService::List(const Operation& operation, const std::string& origin,
-                         Response& response) {
+void TablesService::List(const Operation& operation, const Form& form, Response& response) {
   const bool version3 = operation.api == Api::k3;
   const bool wrapped = version3 || operation.list.count;
   response.body.Append(!wrapped ? "[" : version3 ? "{\"items\":[" : "{\"results\":[");
-  JsonSink sink(response.body, true);
+  BodySink sink(response.body, &wire::EncodeRow, form.page_bytes);
   const ListResult result = rows_.List(operation.list, sink);
   if (result.outcome != Outcome::kDone) {
     const int status = StatusOf(Verb::kList, operation.api, result.outcome, false);
@@ -236,14 +260,14 @@ void TablesService::List(const Operation& operation, const std::string& origin,
     if (next.empty()) {
       response.body.Append("null");
     } else {
-      if (!operation.path_links) next = origin + next;
+      if (!operation.path_links) next = form.origin + next;
       response.body.Reserve(next.size() * 6 + 2);
       TextWriter writer(response.body.Free());
       wire::EncodeString(next, writer);
       response.body.Grow(writer.view().size());
     }
   } else if (!next.empty()) {
-    response.AddHeader("Link", origin + next + "; rel=next");
+    response.AddHeader("Link", form.origin + next + "; rel=next");
   }
   if (wrapped) response.body.Append("}");
 }

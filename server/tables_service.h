@@ -10,6 +10,7 @@
 #include <boost/asio/awaitable.hpp>
 #include <string>
 
+#include "server/changes.h"
 #include "server/group_writer.h"
 #include "server/protocol.h"
 #include "server/response.h"
@@ -19,21 +20,27 @@ namespace holdfast::server {
 
 class TablesService {
  public:
-  TablesService(Rows& rows, GroupWriter& writer, const ProtocolLimits& limits)
-      : rows_(rows), writer_(writer), limits_(limits) {}
+  TablesService(Rows& rows, GroupWriter& writer, Changes& changes, const ProtocolLimits& limits)
+      : rows_(rows), writer_(writer), changes_(changes), limits_(limits) {}
 
-  // `origin` is "https://host:port", for links. The arguments outlive the answer.
+  // How a carrier wants its answers. The page ends early above `page_bytes`.
+  struct Form {
+    std::string origin;  // "https://host:port", for links; "": links are path and query
+    std::size_t page_bytes = 4u << 20;
+  };
+  // The arguments outlive the answer.
   boost::asio::awaitable<void> Serve(const RequestHead& head, std::string_view body,
-                                     const std::string& origin, Response& response);
+                                     const Form& form, Response& response);
 
  private:
-  boost::asio::awaitable<void> Change(const Operation& operation, std::string_view body,
-                                      const std::string& origin, Response& response);
-  void List(const Operation& operation, const std::string& origin, Response& response);
-  void Lookup(const Operation& operation, Response& response);
+  boost::asio::awaitable<void> Change(const RequestHead& head, const Operation& operation,
+                                      std::string_view body, Response& response);
+  void List(const Operation& operation, const Form& form, Response& response);
+  void Lookup(const RequestHead& head, const Operation& operation, Response& response);
 
   Rows& rows_;
   GroupWriter& writer_;
+  Changes& changes_;
   ProtocolLimits limits_;
 };
 

@@ -380,7 +380,9 @@ def test_command_line(_):
     assert config["server"]["url"] == "https://127.0.0.1:8443"
     assert all(os.path.isfile(config["server"][key]) for key in ("ca_file", "cert_file", "key_file"))
     assert config["tables"]["readings"]["columns"]["value"] == "real"
-    for words in (("--coap", "127.0.0.1:0"), ("--allow-anonymous", "--https", "0.0.0.0:0"),
+    for words in (("--coap", "nonsense"), ("--coap", "coap://0.0.0.0:0"),
+                  ("--allow-anonymous", "--coap", "0.0.0.0:0"),
+                  ("--allow-anonymous", "--https", "0.0.0.0:0"),
                   ("--https", "nonsense"), ("--https", "127.0.0.1:99999")):
         refused = run("run", "--data", server.data, *words)
         assert refused.returncode == 1 and refused.stderr, words
