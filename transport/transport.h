@@ -60,7 +60,10 @@ struct Request {
   std::string_view id;        // kLookup, kUpdate, kReplace, kDelete, kUndelete
   std::string_view if_match;  // the version this write stands on; empty: unconditional
   std::string_view body;      // JSON; kInsert, kUpdate, kReplace
-  ListQuery list;             // kList
+  // The row as it then is has to be in the answer of a write. A carrier that saves bytes otherwise
+  // leaves it out where this side knows it: of an insert, and where `if_match` is given.
+  bool want_row = false;
+  ListQuery list;  // kList
   // For the whole exchange. A transport also gives up earlier when nothing moves.
   hal::Duration timeout = hal::Duration::Seconds(60);
 };
@@ -87,8 +90,10 @@ enum class Status : std::uint8_t {
 
 struct ResponseHead {
   Status status = Status::kOther;
-  int native = 0;                 // 412, or 4*32+12 for CoAP
-  bool is_json = false;           // the body is declared as JSON; anything else is never a success
+  int native = 0;        // 412; CoAP's 4.12 likewise
+  bool is_json = false;  // the body is declared as JSON; anything else is never a success
+  // A write has succeeded and, as this carrier does, the version is all there is to say.
+  bool version_only = false;
   std::string_view version;       // from ETag, decoded; empty when there was none or it was weak
   std::string_view continuation;  // next link, when the answer had a usable one
   hal::Duration retry_after{-1};  // negative: the server did not say

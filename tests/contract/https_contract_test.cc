@@ -2,7 +2,7 @@
 // The contract on HttpsTransport, in front of a real holdfast-server: known by certificate, in
 // protocol 2.0 and 3.0, and by token.
 #include "hal/linux/linux_clock.h"
-#include "tests/contract/child_process.h"
+#include "tests/contract/real_server.h"
 #include "tests/contract/transport_contract.h"
 #include "transport/https/https.h"
 
@@ -13,30 +13,10 @@ using Protocol = Capabilities::Protocol;
 
 namespace {
 
-class RealServer {
- public:
-  static RealServer& Get() {
-    static RealServer server;
-    return server;
-  }
-  const std::string& url() const { return url_; }
-  std::string File(const std::string& name) const { return data_ + "/" + name; }
-
- private:
-  RealServer() : data_(folder_.path() + "/data") {
-    ChildProcess init({HOLDFAST_SERVER_PROGRAM, "init", data_, "--device", "dev"});
-    if (init.Wait() != 0) FAIL("holdfast-server init");
-    process_ = std::make_unique<ChildProcess>(std::vector<std::string>{
-        HOLDFAST_SERVER_PROGRAM, "run", "--data", data_, "--https", "127.0.0.1:0"});
-    const std::string line = process_->Line();
-    if (line.substr(0, 10) != "listening ") FAIL(line.c_str());
-    url_ = line.substr(10);
-  }
-
-  TemporaryFolder folder_;
-  std::string data_, url_;
-  std::unique_ptr<ChildProcess> process_;
-};
+RealServer& TheServer() {
+  static RealServer server({"--https", "127.0.0.1:0"});
+  return server;
+}
 
 int worlds = 0;
 
@@ -44,13 +24,14 @@ int worlds = 0;
 
 TEST_BASE(RealServerTest) {
   hal::LinuxClock clock;
-  RealServer& server = RealServer::Get();
+  RealServer& server = TheServer();
+  std::string url = server.url("https");
 
   contract::World NewWorld(Protocol protocol, bool by_token = false) {
     const std::string ca = server.File("ca.crt"), cert = server.File("dev.crt");
     const std::string key = server.File("dev.key"), token = server.File("dev.token");
     HttpsTransport::Options options;
-    options.url = server.url();
+    options.url = url;
     options.ca_file = ca;
     if (by_token) {
       options.token_file = token;
@@ -87,7 +68,7 @@ TEST(HttpsIdentity, ByToken) {
 TEST(HttpsIdentity, NobodyIsRefused) {
   const std::string ca = server.File("ca.crt");
   HttpsTransport::Options options;
-  options.url = server.url();
+  options.url = url;
   options.ca_file = ca;
   auto made = HttpsTransport::Create(options, clock);
   KeepingSink sink;

@@ -85,8 +85,10 @@ inline std::string Member(const KeepingSink& sink, const std::string& name) {
 
 inline void InsertIsAnsweredWithTheRow(World world) {
   const std::string id = world.Id("a");
-  const KeepingSink sink =
-      world.Do(Write(Method::kInsert, world.table, "", "{\"id\":\"" + id + "\",\"value\":1.5}"));
+  const std::string body = "{\"id\":\"" + id + "\",\"value\":1.5}";
+  Request insert = Write(Method::kInsert, world.table, "", body);
+  insert.want_row = true;
+  const KeepingSink sink = world.Do(insert);
   Expect(Status::kCreated, sink);
   CHECK(sink.is_json);
   CHECK(!sink.version.empty());
@@ -118,7 +120,9 @@ inline void LookupOfNothingIsNotFound(World world) {
 
 inline void UpdateOnItsVersionChangesIt(World world) {
   const std::string id = world.Id("a"), version = world.Insert(id, "\"value\":1,\"sensor\":\"s\"");
-  const KeepingSink sink = world.Update(id, R"({"value":2})", version);
+  Request update = Write(Method::kUpdate, world.table, id, R"({"value":2})", version);
+  update.want_row = true;
+  const KeepingSink sink = world.Do(update);
   Expect(Status::kOk, sink);
   CHECK(!sink.version.empty());
   CHECK(sink.version != version);

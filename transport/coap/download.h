@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+// transport/coap/download.h - an answer that comes in blocks, on its way to the sink.
+//
+// Purpose: checks that the blocks belong together and follow each other, and hands their bytes on
+//          without ever holding a body as a whole. The one exception is a row in CBOR, which has to
+//          be whole to become JSON: it has fixed room, and what does not fit is asked for in JSON.
+// Owner:   the transport. Its sink may be taken away (Cancel) during any call of it.
+// Threads: one.
+// Errors:  kBadAnswer with Origin::kCoap: blocks that lie, an ETag that changes, CBOR that is none;
+//          kTooLarge; those of the sink.
+// Standard: RFC 7959 2.4: blocks of one body have one ETag.
+#ifndef HOLDFAST_TRANSPORT_COAP_DOWNLOAD_H_
+#define HOLDFAST_TRANSPORT_COAP_DOWNLOAD_H_
+
+#include <array>
+#include <cstdint>
+#include <string_view>
+
+#include "hal/base/arena.h"
+#include "hal/base/result.h"
+#include "transport/coap/message.h"
+#include "transport/transport.h"
+
+namespace holdfast::transport::coap {
+
+// Room for one row in CBOR; larger rows travel as JSON, in either direction.
+inline constexpr std::size_t kCborBytes = 16 << 10;
+
+// Fixed room to turn one row from JSON into CBOR and back.
+class RowConverter {
+ public:
+  RowConverter() : arena_(arena_bytes_) {}
+  // Both: the views live until the next call. An error: keep it as it is.
+  Result<std::string_view> ToCbor(std::string_view json);
+  struct Row {
+    std::string_view json, version;
+  };
+  Result<Row> ToJson(std::string_view cbor);
+  // The version of a row in JSON; empty when it is none, or has none.
+  std::string_view VersionOf(std::string_view json);
+
+ private:
+  std::array<char, 3 *kCborBytes> arena_bytes_ = {}, out_ = {};
+  Arena arena_;
+};
+
+class Download {
+ public:
+  // `sink` is null once the exchange was cancelled.
+  Download(RowConverter& converter, ResponseSink*& sink) : converter_(converter), sink_(sink) {}
+
+  // Before the first block of an answer to a request of this kind.
+  void Reset(Method method);
+
+  enum class Step : std::uint8_t {
+    kNext,        // next() has to be asked for
+    kDone,        // that was the last
+    kAskForJson,  // too large for this room; nothing was handed on yet
+  };
+  Result<Step> Take(const IncomingAnswer& answer);
+
+  bool begun() const { return blocks_ > 0; }
+  Block next() const { return {std::uint32_t(bytes_ >> (szx_ + 4)), false, szx_}; }
+
+ private:
+  Result<void> CheckFirst(const IncomingAnswer& answer);
+  Result<void> CheckNext(const IncomingAnswer& answer) const;
+  Result<void> CheckLength() const;
+  Result<void> Begin(const IncomingAnswer& answer);
+  Result<Step> Keep(std::string_view block, std::size_t offset, bool last);
+  Result<void> HandOnRow();
+  ResponseHead MakeHead() const;
+  Version VersionFor(std::string_view row_version) const;
+
+  RowConverter& converter_;
+  ResponseSink*& sink_;
+  Method method_ = Method::kList;
+  std::size_t bytes_ = 0, blocks_ = 0;
+  unsigned szx_ = kLargestSzx;
+  IncomingAnswer first_;  // without its payload
+  Version version_;
+  bool left_out_ = false;  // a row that is of no use to anybody here: too large
+  std::array<char, kCborBytes> cbor_;
+};
+
+}  // namespace holdfast::transport::coap
+
+#endif  // HOLDFAST_TRANSPORT_COAP_DOWNLOAD_H_
