@@ -30,6 +30,7 @@ enum class Scheme : std::uint8_t { kHttps, kHttp, kCoaps, kCoap };
 
 struct ServerConfig {
   std::string url;  // as written, without a slash at its end
+  std::string large_rows_url;
   Protocol protocol{};
   std::string ca_file;  // files: absolute, or "" when not given
   std::string cert_file;
@@ -63,6 +64,7 @@ struct TableConfig {
 struct SyncConfig {
   std::int64_t timeout_ms = 0;
   std::int64_t connect_timeout_ms = 0;
+  std::int64_t ack_timeout_ms = 0;
   std::int64_t push_window_rows = 0;
   std::int64_t page_rows = 0;
   std::int64_t look_back_ms = 0;

@@ -404,6 +404,12 @@ void Judge::Server(const JsonNode* server, const JsonNode& root) {
             "is not encrypted, which is allowed to this machine only" + Got(*url) + "; write " +
                 QuoteJson((coap ? "coaps" : "https") + config.url.substr(config.url.find(':'))));
   }
+  if (coap && config.protocol == Protocol::k2) {
+    const JsonNode* protocol = Given("server.protocol");
+    Problem(*protocol, "server.protocol",
+            "CoAP carries protocol 3.0" + Got(*protocol) + "; remove it or use an https:// url");
+  }
+  LargeRowsUrl(coap);
   const JsonNode* proxy = Given("server.proxy");
   if (proxy == nullptr || config.proxy.empty()) return;
   const ParsedUrl way = ParseUrl(config.proxy);
@@ -411,7 +417,7 @@ void Judge::Server(const JsonNode* server, const JsonNode& root) {
     const bool secret = config.proxy.find('@') != std::string::npos;
     Problem(*proxy, "server.proxy",
             "must be http://host[:port]" + (secret ? " without a password" : Got(*proxy)));
-  } else if (coap) {
+  } else if (coap && config.large_rows_url.empty()) {
     Problem(
         *proxy, "server.proxy",
         "CoAP does not go through a proxy" + Got(*proxy) + "; remove it or use an https:// url");
@@ -427,6 +433,24 @@ void Judge::Pair(const std::string& one, const std::string& one_name, const std:
   const JsonNode* node = Given(present);
   if (node == nullptr || HasProblem(absent) || HasProblem(present)) return;
   Problem(*node, present, "is of no use without " + absent + Got(*node) + "; give both or none");
+}
+
+void Judge::LargeRowsUrl(bool coap) {
+  ServerConfig& config = out_.config.server;
+  const JsonNode* url = Given("server.large_rows_url");
+  if (url == nullptr || config.large_rows_url.empty()) return;
+  const ParsedUrl parsed = ParseUrl(config.large_rows_url);
+  const bool https =
+      parsed.scheme == Scheme::kHttps || (parsed.scheme == Scheme::kHttp && parsed.on_loopback);
+  if (!parsed.problem.empty() || !https) {
+    const bool secret = config.large_rows_url.find('@') != std::string::npos;
+    Problem(*url, "server.large_rows_url",
+            "must be https://host[:port]" + (secret ? " without a password" : Got(*url)));
+  } else if (!coap) {
+    Problem(*url, "server.large_rows_url",
+            "is for a coaps:// url" + Got(*url) + "; remove it: all rows go over https already");
+  }
+  if (config.large_rows_url.ends_with('/')) config.large_rows_url.pop_back();
 }
 
 void Judge::Contradictions() {

@@ -48,6 +48,7 @@ class Judge {
 
   // What only several keys together can get wrong.
   void Server(const JsonNode* server, const JsonNode& root);
+  void LargeRowsUrl(bool coap);
   void Pair(const std::string& one, const std::string& one_name, const std::string& other,
             const std::string& other_name);
   void Contradictions();
