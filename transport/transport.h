@@ -90,7 +90,7 @@ enum class Status : std::uint8_t {
 
 struct ResponseHead {
   Status status = Status::kOther;
-  int native = 0;        // 412; CoAP's 4.12 likewise
+  int native = 0;        // 412; of CoAP, what HTTP would have said
   bool is_json = false;  // the body is declared as JSON; anything else is never a success
   // A write has succeeded and, as this carrier does, the version is all there is to say.
   bool version_only = false;

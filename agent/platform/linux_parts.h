@@ -4,8 +4,7 @@
 // Purpose: the one place besides main.cc that names them; the program and the library choose alike.
 // Owner:   the caller owns what is made; `clock` outlives it.
 // Threads: any.
-// Errors:  MakeTransport: kUnsupported: this build lacks the carrier; kInvalidArgument: credentials
-//          that cannot be used.
+// Errors:  MakeTransport: kInvalidArgument: credentials that cannot be used.
 #ifndef HOLDFAST_AGENT_PLATFORM_LINUX_PARTS_H_
 #define HOLDFAST_AGENT_PLATFORM_LINUX_PARTS_H_
 

@@ -29,6 +29,8 @@ Judgement JudgeSuccess(Method method, std::string_view id, Answer& answer) {
     if (method == Method::kDelete && answer.status() == Status::kNoContent) {
       return {Verdict::kDone, {}, {}, {}};
     }
+    // A carrier that vouches for it: the row is as it was sent, and this is its version.
+    if (answer.version_only()) return {Verdict::kDone, {}, {}, answer.etag()};
     return {Verdict::kLookUp, {}, {}, {}};
   }
   if (!answer.is_json()) return Odd(answer, "success without JSON: a portal or a proxy?");
@@ -67,7 +69,7 @@ void Answer::Reset() {
   body_bytes_ = 0;
   status_ = Status::kOther;
   native_ = 0;
-  is_json_ = done_ = decoded_ = false;
+  is_json_ = version_only_ = done_ = decoded_ = false;
   retry_after_ = {-1};
   etag_.clear();
   outcome_ = Ok();
@@ -77,6 +79,7 @@ Result<void> Answer::OnHead(const transport::ResponseHead& head) {
   status_ = head.status;
   native_ = head.native;
   is_json_ = head.is_json;
+  version_only_ = head.version_only;
   retry_after_ = head.retry_after;
   return etag_.Assign(head.version);
 }

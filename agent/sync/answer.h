@@ -37,6 +37,7 @@ class Answer : public transport::ResponseSink {
   transport::Status status() const { return status_; }
   int native_status() const { return native_; }
   bool is_json() const { return is_json_; }
+  bool version_only() const { return version_only_; }
   std::string_view body() const { return {body_.get(), body_bytes_}; }
   hal::Duration retry_after() const { return retry_after_; }
   std::string_view etag() const { return etag_.view(); }
@@ -60,7 +61,7 @@ class Answer : public transport::ResponseSink {
   std::size_t body_bytes_ = 0;
   transport::Status status_ = transport::Status::kOther;
   int native_ = 0;
-  bool is_json_ = false, done_ = false, decoded_ = false;
+  bool is_json_ = false, version_only_ = false, done_ = false, decoded_ = false;
   hal::Duration retry_after_{-1};
   transport::Version etag_;
   Result<void> outcome_;

@@ -137,7 +137,7 @@ Version Download::VersionFor(std::string_view row_version) const {
 ResponseHead Download::MakeHead() const {
   ResponseHead head;
   head.status = StatusFromCoap(first_.code);
-  head.native = Dotted(first_.code);
+  head.native = HttpStatusOf(first_.code);
   head.is_json = IsJson(first_.format);
   head.version = version_.view();
   head.retry_after = RetryAfter(first_);

@@ -196,6 +196,16 @@ Status StatusFromCoap(std::uint8_t code) {
   return Status::kOther;
 }
 
+int HttpStatusOf(std::uint8_t code) {
+  switch (Dotted(code)) {
+    case 202: return 204;
+    case 203: return 304;
+    case 204:
+    case 205: return 200;
+    default: return Dotted(code);
+  }
+}
+
 hal::Duration RetryAfter(const IncomingAnswer& answer) {
   const int dotted = Dotted(answer.code);
   if (dotted != 429 && dotted != 503) return {-1};

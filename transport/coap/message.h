@@ -102,6 +102,8 @@ struct IncomingAnswer {
 };
 
 Status StatusFromCoap(std::uint8_t code);
+// The number of the HTTP status that means the same (RFC 8075 7, the other way round).
+int HttpStatusOf(std::uint8_t code);
 // 4.29 and 5.03: Max-Age, or the 60 s that its absence means (RFC 7252 5.10.5).
 hal::Duration RetryAfter(const IncomingAnswer& answer);
 
