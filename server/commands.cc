@@ -27,7 +27,7 @@ std::string Today() {
 }
 
 // What a device finds in the folder, by the endings of its files.
-constexpr const char* kDeviceFiles[] = {".crt", ".key", ".psk", ".token", ".conf"};
+constexpr const char* kDeviceFiles[] = {".crt", ".key", ".psk", ".token", ".conf", ".coap.conf"};
 
 void CheckNames(const std::vector<std::string>& names) {
   std::set<std::string> seen;
@@ -58,24 +58,23 @@ std::vector<std::string> FilesOf(const std::vector<std::string>& devices) {
 }
 
 // A client that runs on this machine cannot connect to "any address".
-std::string UrlOf(const std::string& listener) {
+std::string UrlOf(const std::string& scheme, const std::string& listener) {
   Endpoint endpoint = ParseEndpoint(listener);
   if (endpoint.host == "0.0.0.0") endpoint.host = "127.0.0.1";
   if (endpoint.host == "::") endpoint.host = "::1";
   const bool v6 = endpoint.host.find(':') != std::string::npos;
-  return "https://" + (v6 ? "[" + endpoint.host + "]" : endpoint.host) + ":" + endpoint.port;
+  return scheme + "://" + (v6 ? "[" + endpoint.host + "]" : endpoint.host) + ":" + endpoint.port;
 }
 
-std::string ClientConfig(const std::string& data, const std::string& name, const std::string& url) {
-  const std::string base = data + "/" + name;
+// Where devices find this server.
+struct Urls {
+  std::string https, coap;
+};
+
+std::string ClientConfig(const std::string& base, const json::value& server) {
   const json::value config = {
       {"database", base + ".db"},
-      {"server",
-       {{"url", url},
-        {"protocol", "auto"},
-        {"ca_file", data + "/ca.crt"},
-        {"cert_file", base + ".crt"},
-        {"key_file", base + ".key"}}},
+      {"server", server},
       {"tables",
        {{"readings",
          {{"columns",
@@ -87,7 +86,7 @@ std::string ClientConfig(const std::string& data, const std::string& name, const
 
 // The device's own files; what the server has to remember is the result.
 Device MakeDevice(const std::string& data, const Credential& authority, const std::string& name,
-                  const std::string& url) {
+                  const Urls& urls) {
   const Credential credential = MakeDeviceCredential(authority, name);
   const std::string psk = ToHex(RandomBytes(32));
   const std::string token = ToHex(RandomBytes(32));
@@ -96,7 +95,15 @@ Device MakeDevice(const std::string& data, const Credential& authority, const st
   WriteNewFile(base + ".key", credential.key, kSecret);
   WriteNewFile(base + ".psk", psk + "\n", kSecret);
   WriteNewFile(base + ".token", token + "\n", kSecret);
-  WriteNewFile(base + ".conf", ClientConfig(data, name, url), kPublic);
+  const json::value by_https = {{"url", urls.https},
+                                {"protocol", "auto"},
+                                {"ca_file", data + "/ca.crt"},
+                                {"cert_file", base + ".crt"},
+                                {"key_file", base + ".key"}};
+  const json::value by_coap = {
+      {"url", urls.coap}, {"psk_identity", name}, {"psk_key_file", base + ".psk"}};
+  WriteNewFile(base + ".conf", ClientConfig(base, by_https), kPublic);
+  WriteNewFile(base + ".coap.conf", ClientConfig(base, by_coap), kPublic);
   Device device;
   device.name = name;
   device.certificate_sha256 = {Fingerprint(credential.certificate)};
@@ -161,7 +168,8 @@ void Init(const InitOptions& options) {
       kPublic);
   Devices known;
   for (const std::string& name : devices) {
-    known.Add(MakeDevice(data, authority, name, UrlOf(options.https)));
+    known.Add(MakeDevice(data, authority, name,
+                         {UrlOf("https", options.https), UrlOf("coaps", options.coap)}));
   }
   WriteNewFile(DevicePath(data), known.Text(), kSecret);
   for (const std::string& name : devices) {
@@ -184,11 +192,14 @@ void AddDevices(const std::string& given, const std::vector<std::string>& names)
   RefuseExisting(data, FilesOf(names));
   const std::string settings = data + "/server.conf";
   const json::value document = ParseJson(ReadFile(settings), settings);
-  const std::string listener(AsView(document.at("https").at(0).as_string()));
+  const auto url = [&](const char* scheme, const char* carrier) {
+    return UrlOf(scheme, std::string(AsView(document.at(carrier).at(0).as_string())));
+  };
+  const Urls urls = {url("https", "https"), url("coaps", "coap")};
   StartCrypto();
   const Credential authority{ReadFile(data + "/ca.crt"), ReadFile(data + "/ca.key")};
   for (const std::string& name : names) {
-    devices.Add(MakeDevice(data, authority, name, UrlOf(listener)));
+    devices.Add(MakeDevice(data, authority, name, urls));
   }
   ReplaceFile(DevicePath(data), devices.Text(), kSecret);
   for (const std::string& name : names) {

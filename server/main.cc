@@ -32,8 +32,9 @@ constexpr const char* kInitHelp =
     R"(holdfast-server init DIR [--device NAME]... [--https ADDR:PORT] [--coap ADDR:PORT]
 
 Makes in DIR: an authority (ca.crt, ca.key), the server's certificate and key, the device file, and
-for each device a certificate, a key, a PSK, a token, and NAME.conf: a client configuration that works
-as it is. Prints the paths of those configurations. Never overwrites anything.
+for each device a certificate, a key, a PSK, a token, and two client configurations that work as they
+are, for the same database: NAME.conf (HTTPS) and NAME.coap.conf. Prints the paths of the former.
+Never overwrites anything.
 
   --device NAME       a device to make credentials for; may be repeated (default: device1)
   --https ADDR:PORT   where `run` will listen (default 127.0.0.1:8443)
