@@ -8,7 +8,10 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tests", "e2e"))
 sys.dont_write_bytecode = True
-from harness import Device, HoldfastServer, same_rows, workspace  # noqa: E402
+from harness import (  # noqa: E402
+    Device, HoldfastCoapServer, HoldfastServer, same_rows, workspace)
+
+SERVERS = {"https": HoldfastServer, "coap": HoldfastCoapServer}
 
 COLUMNS = {"sensor": "text", "value": "real", "ts": "integer", "quality": "integer"}
 
@@ -41,8 +44,8 @@ def sample():
 
 
 class Demo:
-    def __init__(self, folder):
-        self.server = HoldfastServer(folder, devices=("device1", "operator")).start()
+    def __init__(self, folder, transport):
+        self.server = SERVERS[transport](folder, devices=("device1", "operator")).start()
         self.device = Device(folder, self.server, "device1")
         self.operator = Device(folder, self.server, "operator")
         self.recorded = self.pushed = self.again = self.requests = self.sent = 0
@@ -132,7 +135,7 @@ class Demo:
 
 def main():
     with workspace() as folder:
-        demo = Demo(folder)
+        demo = Demo(folder, sys.argv[1])
         try:
             return demo.run()
         finally:

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The conformance program against a real server, which it starts and stops.
 
-usage: against.py --server holdfast|npm [WORDS FOR THE PROGRAM]...
+usage: against.py --server holdfast|coap|npm [WORDS FOR THE PROGRAM]...
 """
 import argparse
 import os
@@ -10,9 +10,9 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e"))
-from harness import BIN, HoldfastServer, NpmServer, Running, workspace  # noqa: E402
+from harness import BIN, HoldfastCoapServer, HoldfastServer, NpmServer, Running, workspace  # noqa: E402
 
-SERVERS = {"holdfast": HoldfastServer, "npm": NpmServer}
+SERVERS = {"holdfast": HoldfastServer, "coap": HoldfastCoapServer, "npm": NpmServer}
 
 
 def main():
@@ -23,8 +23,10 @@ def main():
         files = server.credentials()
         environment = dict(
             os.environ, HOLDFAST_CONFORMANCE_SERVER=options.server,
-            HOLDFAST_CONFORMANCE_URL=f"https://127.0.0.1:{server.port}",
-            HOLDFAST_CONFORMANCE_CA=files["ca_file"],
+            HOLDFAST_CONFORMANCE_URL=f"{server.scheme}://127.0.0.1:{server.port}",
+            HOLDFAST_CONFORMANCE_CA=files.get("ca_file", ""),
+            HOLDFAST_CONFORMANCE_PSK=files.get("psk_key_file", ""),
+            HOLDFAST_CONFORMANCE_IDENTITY=files.get("psk_identity", ""),
             HOLDFAST_CONFORMANCE_CERT=files.get("cert_file", ""),
             HOLDFAST_CONFORMANCE_KEY=files.get("key_file", ""))
         program = os.path.join(BIN, "test_conformance")

@@ -57,7 +57,9 @@ TEST_GROUP(Filters) {
   query::QueryError error;
 
   bool real_server() { return scene.simulated() == nullptr; }
-  bool holdfast_server() { return std::strcmp(scene.server(), "holdfast") == 0; }
+  bool holdfast_server() {
+    return std::strcmp(scene.server(), "holdfast") == 0 || std::strcmp(scene.server(), "coap") == 0;
+  }
   bool npm() { return std::strcmp(scene.server(), "npm") == 0; }
 
   void PutRows() {

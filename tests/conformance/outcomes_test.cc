@@ -72,6 +72,8 @@ TEST(Outcomes, Success_StoresTheVersionAndRemovesTheOperation) {
   Synced(a);
   STRCMP_EQUAL("", d.Queue().c_str());
   STRCMP_EQUAL(scene.Remote(a, "version").c_str(), d.Get(a, "version").c_str());
+  // Over CoAP an answer to a write says the version alone; the dates come with the next pull.
+  if (std::strcmp(scene.server(), "coap") == 0) CHECK(d.Pull().outcome.ok());
   CHECK(!d.Get(a, "updatedAt").empty());
 }
 

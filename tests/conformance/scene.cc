@@ -8,6 +8,7 @@
 #include "agent/sync/answer.h"
 #include "agent/sync/conform.h"
 #include "hal/linux/linux_clock.h"
+#include "transport/coap/coap.h"
 #include "transport/https/https.h"
 #include "transport/sim/sim_transport.h"
 
@@ -321,12 +322,23 @@ std::unique_ptr<transport::Transport> Scene::Connect() {
     made->set_wait([this](hal::Duration wait) { parts_->sim_clock.Advance(wait); });
     return made;
   }
+  if (parts_->name == "coap") return ConnectCoap();
   transport::HttpsTransport::Options options;
   options.url = Environment("HOLDFAST_CONFORMANCE_URL", "");
   options.ca_file = Environment("HOLDFAST_CONFORMANCE_CA", "");
   options.cert_file = Environment("HOLDFAST_CONFORMANCE_CERT", "");
   options.key_file = Environment("HOLDFAST_CONFORMANCE_KEY", "");
   auto made = transport::HttpsTransport::Create(options, parts_->linux_clock);
+  CHECK_TRUE_TEXT(made.ok(), options.url.data());
+  return std::move(made).value();
+}
+
+std::unique_ptr<transport::Transport> Scene::ConnectCoap() {
+  transport::CoapTransport::Options options;
+  options.url = Environment("HOLDFAST_CONFORMANCE_URL", "");
+  options.psk_identity = Environment("HOLDFAST_CONFORMANCE_IDENTITY", "");
+  options.psk_key_file = Environment("HOLDFAST_CONFORMANCE_PSK", "");
+  auto made = transport::CoapTransport::Create(options, parts_->linux_clock);
   CHECK_TRUE_TEXT(made.ok(), options.url.data());
   return std::move(made).value();
 }

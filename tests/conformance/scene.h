@@ -129,6 +129,8 @@ class Scene {
 
  private:
   struct Parts;
+  std::unique_ptr<transport::Transport> ConnectCoap();
+
   std::unique_ptr<Parts> parts_;
   std::string prefix_;
   std::map<std::string, std::unique_ptr<Device>> devices_;

@@ -89,6 +89,7 @@ class Process:
 class HoldfastServer:
     """holdfast-server with throw-away credentials; the same port after a restart."""
     name = "holdfast-server"
+    carrier, scheme, configuration = "--https", "https", ".conf"
 
     def __init__(self, folder, devices=("device1",), options=()):
         self.folder = os.path.join(folder, "server")
@@ -103,7 +104,7 @@ class HoldfastServer:
     def start(self):
         self.process = Process(
             [os.path.join(BIN, "holdfast-server"), "run", "--data", self.folder,
-             "--https", f"127.0.0.1:{self.port}"] + self.options,
+             self.carrier, f"127.0.0.1:{self.port}"] + self.options,
             os.path.join(self.folder, "server.log"))
         (url,) = self.process.wait_for("listening")
         self.port = int(url.rsplit(":", 1)[1])
@@ -116,8 +117,9 @@ class HoldfastServer:
         self.process.kill()
 
     def credentials(self, device="device1"):
-        conf = json.load(open(os.path.join(self.folder, f"{device}.conf")))
-        return {key: value for key, value in conf["server"].items() if key.endswith("_file")}
+        conf = json.load(open(os.path.join(self.folder, device + self.configuration)))
+        return {key: value for key, value in conf["server"].items()
+                if key not in ("url", "protocol")}
 
     def rows(self, table="readings"):
         """Every row, straight from the server's database, by id."""
@@ -134,9 +136,16 @@ class HoldfastServer:
         return {}
 
 
+class HoldfastCoapServer(HoldfastServer):
+    """The same over CoAP and DTLS; devices are known by their pre-shared keys."""
+    name = "holdfast-server, CoAP"
+    carrier, scheme, configuration = "--coap", "coaps", ".coap.conf"
+
+
 class NpmServer:
     """The real azure-mobile-apps 4.0.2, with Node's own https in front, and its fault switch."""
     name = "azure-mobile-apps"
+    scheme = "https"
     peer = os.path.join(REPOSITORY, "tests", "peers", "azure-mobile-apps")
 
     def __init__(self, folder, options=()):
@@ -203,7 +212,8 @@ class Device:
         self.conf = os.path.join(self.folder, "device.conf")
         settings = {
             "database": self.database,
-            "server": {"url": f"https://127.0.0.1:{port or server.port}", **server.credentials(name)},
+            "server": {"url": f"{server.scheme}://127.0.0.1:{port or server.port}",
+                       **server.credentials(name)},
             "tables": {"readings": {"columns": columns or COLUMNS, **(table or {})}},
         }
         if sync:

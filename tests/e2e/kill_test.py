@@ -2,19 +2,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """kill -9 of the agent at random moments of a push: every row arrives once, nothing stays queued.
 
-usage: kill_test.py --server holdfast|npm [--rows 2000] [--kills 200] [--seed N]
+usage: kill_test.py --server holdfast|coap|npm [--rows 2000] [--kills 200] [--seed N]
 """
 import argparse
 import random
 import sys
 import time
 
-from harness import (Device, HoldfastServer, NpmServer, check, equal, same_rows, say, workspace)
+from harness import (Device, HoldfastCoapServer, HoldfastServer, NpmServer, check, equal, same_rows,
+                     say, workspace)
+
+SERVERS = {"holdfast": HoldfastServer, "coap": HoldfastCoapServer, "npm": NpmServer}
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--server", choices=["holdfast", "npm"], default="holdfast")
+    parser.add_argument("--server", choices=sorted(SERVERS), default="holdfast")
     parser.add_argument("--rows", type=int, default=2000)
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--seed", type=int, default=int(time.time()))
@@ -23,7 +26,7 @@ def main():
     say(f"seed {options.seed}: {options.kills} kills, {options.rows} rows, {options.server}")
 
     with workspace() as folder:
-        server = (HoldfastServer if options.server == "holdfast" else NpmServer)(folder).start()
+        server = SERVERS[options.server](folder).start()
         try:
             device = Device(folder, server)
             device.run("init")

@@ -2,16 +2,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Conflicts that are settled, rows that are purged: the commands a person types, on either server.
 
-usage: settle_test.py --server holdfast|npm [PATTERN]
+usage: settle_test.py --server holdfast|coap|npm [PATTERN]
 """
 import argparse
 import json
 import os
 import sys
 
-from harness import Device, HoldfastServer, NpmServer, Running, check, equal, run_tests, same_rows
+from harness import (Device, HoldfastCoapServer, HoldfastServer, NpmServer, Running, check, equal,
+                     run_tests, same_rows)
 
-SERVERS = {"holdfast": HoldfastServer, "npm": NpmServer}
+SERVERS = {"holdfast": HoldfastServer, "coap": HoldfastCoapServer, "npm": NpmServer}
 server_class = HoldfastServer
 WAITING = 4
 
