@@ -31,9 +31,9 @@ class Changes {
   // `device` is "" for those who showed nothing.
   void Note(std::string_view device, std::string_view moment);
 
-  // The newest change by anybody but `device`.
+  // The newest change by anybody but `device`; by anybody, for those who showed nothing.
   const std::string& NewestFor(std::string_view device) const {
-    return author_known_ && device == author_ ? by_others_ : newest_;
+    return author_known_ && !device.empty() && device == author_ ? by_others_ : newest_;
   }
 
   // Returns when there is one later than `since`, at `until`, or when the server ends. False: none.

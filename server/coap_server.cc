@@ -116,9 +116,13 @@ struct CoapCallbacks {
     return 0;
   }
   // A notification that was reset or not acknowledged: nobody watches any more.
-  static void OnNack(coap_session_t* session, const coap_pdu_t*, const coap_nack_reason_t,
+  static void OnNack(coap_session_t* session, const coap_pdu_t* sent, const coap_nack_reason_t,
                      const coap_mid_t) {
-    Of(session).Of(session)->watching = false;
+    if (sent == nullptr) return;
+    const coap_bin_const_t token = coap_pdu_get_token(sent);
+    const auto connection = Of(session).Of(session);
+    const std::string_view nacked(reinterpret_cast<const char*>(token.s), token.length);
+    if (connection->watch_token == nacked) connection->watching = false;
   }
   static const coap_bin_const_t* OnIdentity(coap_bin_const_t* identity, coap_session_t*,
                                             void* server) {

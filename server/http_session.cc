@@ -7,6 +7,7 @@
 
 #include "hal/base/text.h"
 #include "server/http_date.h"
+#include "server/target.h"
 
 namespace holdfast::server {
 
@@ -205,6 +206,8 @@ asio::awaitable<void> HttpSession::Answer(const Request& request) {
     if (!access.allowed) {
       response_.AddHeader("WWW-Authenticate", "Bearer");
       response_.Refuse(401, access.why);
+    } else if (path == "/changes") {
+      co_await TellChanges(View(request.method_string()), target);
     } else {
       const std::string match = Joined(request, "If-Match");
       const std::string none_match = Joined(request, "If-None-Match");
@@ -232,13 +235,46 @@ asio::awaitable<void> HttpSession::Answer(const Request& request) {
 }
 
 void HttpSession::Describe() {
-  response_.body.Append(
-      "{\"v\":1,\"server\":\"holdfast-" HOLDFAST_VERSION
-      "\",\"protocols\":[\"2.0\",\"3.0\"],\"tables\":\"/tables\",\"limits\":{\"row_bytes\":" +
-      std::to_string(limits::kRowBytes) + ",\"page_rows\":" + std::to_string(limits::kPageRows) +
-      ",\"id_bytes\":" + std::to_string(limits::kIdBytes) + ",\"columns\":" +
-      std::to_string(limits::kColumns) + ",\"tables\":" + std::to_string(limits::kTables) + "}}");
+  response_.body.Append("{\"v\":1,\"server\":\"holdfast-" HOLDFAST_VERSION
+                        "\",\"protocols\":[\"2.0\",\"3.0\"],\"tables\":\"/tables\",\"changes\":\"/"
+                        "changes\",\"limits\":{\"row_bytes\":" +
+                        std::to_string(limits::kRowBytes) +
+                        ",\"page_rows\":" + std::to_string(limits::kPageRows) +
+                        ",\"id_bytes\":" + std::to_string(limits::kIdBytes) +
+                        ",\"columns\":" + std::to_string(limits::kColumns) +
+                        ",\"tables\":" + std::to_string(limits::kTables) + "}}");
   response_.AddHeader("Cache-Control", "max-age=3600");
+}
+
+// A long poll: what Observe is for those who speak HTTP.
+asio::awaitable<void> HttpSession::TellChanges(std::string_view method, std::string_view target) {
+  const auto asked = ParseTarget(target);
+  std::int64_t wait_ms = 0;
+  if (asked && asked->Find("wait_ms") != nullptr) {
+    wait_ms = ParseInteger(*asked->Find("wait_ms")).value_or(-1);
+  }
+  if (method != "GET") {
+    response_.AddHeader("Allow", "GET");
+    response_.Refuse(405, "GET it");
+    co_return;
+  }
+  if (!asked || wait_ms < 0 || wait_ms > limits_.longest_watch.count()) {
+    response_.Refuse(400, "wait_ms is a number of milliseconds, at most " +
+                              std::to_string(limits_.longest_watch.count()));
+    co_return;
+  }
+  const std::string* given = asked->Find("since");
+  const std::string since = given == nullptr ? std::string() : *given;
+  const std::chrono::milliseconds wait(wait_ms);
+  Allow(limits_.answer + wait);
+  const bool news = co_await host_.changes.Wait(device_, since, Clock::now() + wait);
+  response_.AddHeader("Cache-Control", "no-cache");
+  if (!news) {
+    response_.status = 204;
+    co_return;
+  }
+  response_.content_type = "text/plain";
+  response_.body.Append(host_.changes.NewestFor(device_));
 }
 
 asio::awaitable<bool> HttpSession::Send(const Request* request, bool keep_alive) {

@@ -28,6 +28,7 @@ namespace holdfast::server {
 struct HttpLimits {
   std::chrono::milliseconds handshake{10000}, header{15000}, body{30000}, answer{30000},
       idle{75000};
+  std::chrono::milliseconds longest_watch{300000};  // of /changes
   std::size_t bytes_per_second = 8192;  // slower than this, a body or an answer is given up
   std::size_t header_bytes = 16384;
   std::size_t body_bytes = limits::kRowBytes;
@@ -58,6 +59,7 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
   boost::asio::awaitable<void> Answer(const Request& request);
   boost::asio::awaitable<bool> Send(const Request* request, bool keep_alive);
   void Describe();
+  boost::asio::awaitable<void> TellChanges(std::string_view method, std::string_view target);
   void Allow(std::chrono::milliseconds time, std::size_t bytes = 0);
   void Refuse(int status, const char* text);
 

@@ -36,6 +36,10 @@ enum class Method : std::uint8_t {
   kReplace,  // the whole row
   kDelete,
   kUndelete,  // a soft-deleted row lives again; with a body, as that row (3.0 only)
+  // holdfast-server only: answers when somebody else has changed a row of any table later than
+  // list.since. kOk: the body is the moment of the newest such change, as text; it is what to ask
+  // with next time. kNoContent: `wait` has passed without one.
+  kWatch,
 };
 
 // Which rows a kList asks for. All texts are in the 2.0 filter language, not yet encoded; the
@@ -63,7 +67,8 @@ struct Request {
   // The row as it then is has to be in the answer of a write. A carrier that saves bytes otherwise
   // leaves it out where this side knows it: of an insert, and where `if_match` is given.
   bool want_row = false;
-  ListQuery list;  // kList
+  ListQuery list;      // kList
+  hal::Duration wait;  // kWatch: zero asks for what is known now; shorter than `timeout`
   // For the whole exchange. A transport also gives up earlier when nothing moves.
   hal::Duration timeout = hal::Duration::Seconds(60);
 };

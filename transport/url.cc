@@ -311,6 +311,10 @@ Result<ServerUrl> ParseServerUrl(std::string_view url, const Schemes& schemes) {
 }
 
 Result<void> PutPath(const ServerUrl& server, const Request& request, TextWriter& out) {
+  if (request.method == Method::kWatch) {
+    out.Put(server.base.view()).Put("/changes");
+    return Ok();
+  }
   if (request.table.empty()) return Invalid("a request needs a table");
   out.Put(server.base.view()).Put("/tables/").PutPercentEncoded(request.table);
   if (request.method == Method::kList || request.method == Method::kInsert) return Ok();
@@ -338,6 +342,9 @@ Result<std::string_view> BuildUrl(const ServerUrl& server, const Request& reques
       if (!query) return Invalid("the next link leads away from the list it came with");
       PutQuery(*query, out);
     }
+  } else if (request.method == Method::kWatch) {
+    out.Put("?since=").PutPercentEncoded(request.list.since);
+    out.Put("&wait_ms=").PutInteger(request.wait.milliseconds());
   } else if (request.method == Method::kLookup) {
     out.Put(protocol == Protocol::k30 ? "?__includedeleted=true" : "?__includeDeleted=true");
   } else if (request.method == Method::kUndelete && !request.body.empty()) {

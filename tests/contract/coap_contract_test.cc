@@ -44,11 +44,11 @@ struct CoapFiles {
 TEST_BASE(CoapTest) {
   hal::LinuxClock clock;
 
-  static CoapFiles Psk() {
+  static CoapFiles Psk(const std::string& device = "dev") {
     CoapFiles files;
     files.url = Secured().url("coaps");
-    files.identity = "dev";
-    files.psk = Secured().File("dev.psk");
+    files.identity = device;
+    files.psk = Secured().File(device + ".psk");
     return files;
   }
   static CoapFiles Certificate() {
@@ -72,6 +72,8 @@ TEST_BASE(CoapTest) {
   contract::World NewWorld(const CoapFiles& files) {
     contract::World world;
     world.transport = Make(files);
+    world.names_are_known = files.url.substr(0, 6) == "coaps:";
+    world.other = Make(world.names_are_known ? Psk("two") : files);
     world.prefix = std::to_string(1000 + ++worlds) + "-";
     return world;
   }

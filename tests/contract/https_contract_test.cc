@@ -27,9 +27,10 @@ TEST_BASE(RealServerTest) {
   RealServer& server = TheServer();
   std::string url = server.url("https");
 
-  contract::World NewWorld(Protocol protocol, bool by_token = false) {
-    const std::string ca = server.File("ca.crt"), cert = server.File("dev.crt");
-    const std::string key = server.File("dev.key"), token = server.File("dev.token");
+  std::unique_ptr<HttpsTransport> Make(const std::string& device, Protocol protocol,
+                                       bool by_token = false) {
+    const std::string ca = server.File("ca.crt"), cert = server.File(device + ".crt");
+    const std::string key = server.File(device + ".key"), token = server.File(device + ".token");
     HttpsTransport::Options options;
     options.url = url;
     options.ca_file = ca;
@@ -42,8 +43,12 @@ TEST_BASE(RealServerTest) {
     options.protocol = protocol;
     auto made = HttpsTransport::Create(options, clock);
     if (!made) FAIL(made.error().what);
+    return std::move(made).value();
+  }
+  contract::World NewWorld(Protocol protocol, bool by_token = false) {
     contract::World world;
-    world.transport = std::move(made).value();
+    world.transport = Make("dev", protocol, by_token);
+    world.other = Make("two", protocol);
     world.prefix = std::to_string(1000 + ++worlds) + "-";
     return world;
   }

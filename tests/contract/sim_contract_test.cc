@@ -12,9 +12,16 @@ TEST_GROUP(SimContract) {
   hal::SimClock clock;
   SimServer server{clock, {}};
 
+  std::unique_ptr<Transport> NewLink() {
+    auto link = std::make_unique<SimTransport>(server, clock);
+    link->set_wait([this](hal::Duration wait) { clock.Advance(wait); });
+    return link;
+  }
   contract::World NewWorld() {
     contract::World world;
-    world.transport = std::make_unique<SimTransport>(server, clock);
+    world.transport = NewLink();
+    world.other = NewLink();
+    world.names_are_known = false;
     world.prefix = "c-";
     return world;
   }

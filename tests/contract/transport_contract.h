@@ -32,6 +32,9 @@ using transport::Status;
 
 struct World {
   std::unique_ptr<transport::Transport> transport;
+  // Somebody else, who is known by another name where the server knows names.
+  std::unique_ptr<transport::Transport> other;
+  bool names_are_known = true;
   std::string prefix;  // of ids, unique to this world
   std::string table = "readings";
 
@@ -458,7 +461,85 @@ inline void TheServerIsKnownAfterAnAnswer(World world) {
   CHECK(world.transport->capabilities().protocol != transport::Capabilities::Protocol::kUnknown);
 }
 
+// ---- watching
+
+inline Request Watch(std::string_view since, hal::Duration wait) {
+  Request request;
+  request.method = Method::kWatch;
+  request.list.since = since;
+  request.wait = wait;
+  request.timeout = wait + hal::Duration::Seconds(20);
+  return request;
+}
+inline void SomebodyElseInserts(World& world, const std::string& name) {
+  const std::string body = "{\"id\":\"" + world.Id(name) + "\",\"value\":1}";
+  KeepingSink sink;
+  Run(*world.other, Write(Method::kInsert, world.table, "", body), sink);
+  Expect(Status::kCreated, sink);
+}
+
+inline void WatchTellsWhatIsNewer(World world) {
+  SomebodyElseInserts(world, "a");
+  const KeepingSink first = world.Do(Watch("", {0}));
+  Expect(Status::kOk, first);
+  CHECK(first.body.size() >= 20 && first.body.substr(0, 2) == "20");
+  Expect(Status::kNoContent, world.Do(Watch(first.body, {0})));
+  SomebodyElseInserts(world, "b");
+  const KeepingSink second = world.Do(Watch(first.body, hal::Duration::Seconds(5)));
+  Expect(Status::kOk, second);
+  CHECK(second.body > first.body);
+}
+
+inline void WatchHearsOfAChangeWhileItWaits(World world) {
+  SomebodyElseInserts(world, "a");
+  const std::string known = world.Do(Watch("", {0})).body;
+  KeepingSink sink;
+  const Request request = Watch(known, hal::Duration::Seconds(15));
+  CHECK(world.transport->Begin(request, sink).ok());
+  for (int i = 0; i < 3; ++i) CHECK(world.transport->Pump(hal::Duration::Milliseconds(100)));
+  LONGS_EQUAL(0, sink.dones);
+  SomebodyElseInserts(world, "b");
+  while (world.transport->Pump(hal::Duration::Milliseconds(100))) {
+  }
+  Expect(Status::kOk, sink);
+  CHECK(sink.body > known);
+  world.Insert(world.Id("c"));  // and it still works
+}
+
+inline void WatchEndsWhenNothingHappens(World world) {
+  SomebodyElseInserts(world, "a");
+  const std::string known = world.Do(Watch("", {0})).body;
+  Expect(Status::kNoContent, world.Do(Watch(known, hal::Duration::Milliseconds(300))));
+  world.Insert(world.Id("b"));
+}
+
+inline void OwnChangesAreNoNews(World world) {
+  if (!world.names_are_known) return;
+  SomebodyElseInserts(world, "a");
+  const std::string known = world.Do(Watch("", {0})).body;
+  world.Insert(world.Id("b"));
+  Expect(Status::kNoContent, world.Do(Watch(known, hal::Duration::Milliseconds(300))));
+}
+
+inline void AWatchMayBeCancelled(World world) {
+  SomebodyElseInserts(world, "a");
+  const std::string known = world.Do(Watch("", {0})).body;
+  KeepingSink sink;
+  const Request request = Watch(known, hal::Duration::Seconds(15));
+  CHECK(world.transport->Begin(request, sink).ok());
+  for (int i = 0; i < 3; ++i) CHECK(world.transport->Pump(hal::Duration::Milliseconds(50)));
+  world.transport->Cancel();
+  CHECK(sink.failed(Code::kCancelled));
+  SomebodyElseInserts(world, "b");  // a notification of this finds nobody
+  world.Insert(world.Id("c"));
+}
+
 #define HOLDFAST_TRANSPORT_CONTRACT(X)    \
+  X(WatchTellsWhatIsNewer)                \
+  X(WatchHearsOfAChangeWhileItWaits)      \
+  X(WatchEndsWhenNothingHappens)          \
+  X(OwnChangesAreNoNews)                  \
+  X(AWatchMayBeCancelled)                 \
   X(InsertIsAnsweredWithTheRow)           \
   X(InsertOfAnIdThatExistsConflicts)      \
   X(LookupFindsTheRowAndItsVersion)       \

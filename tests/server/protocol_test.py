@@ -6,6 +6,8 @@ usage: protocol_test.py PATH/holdfast-server [NAME...]      (names of tests; def
 """
 import re
 import sys
+import threading
+import time
 import urllib.parse
 
 from harness import V3, Client, expect, row_of, run
@@ -215,6 +217,35 @@ def test_versions_and_discovery(server):
 
 
 # ---- types
+
+def test_changes(server):
+    """A long poll: what has been changed by others, now or within a while."""
+    mine, theirs = Client(server), Client(server, device="device2")
+    row_of(theirs("POST", "/tables/readings", {"id": "changes-1", "value": 1}), 201)
+    known = mine("GET", "/changes")
+    assert known.status == 200 and known.headers["Content-Type"] == "text/plain"
+    moment = known.body.decode()
+    since = "/changes?since=" + urllib.parse.quote(moment)
+    assert mine("GET", since).status == 204
+    started = time.monotonic()
+    assert mine("GET", since + "&wait_ms=300").status == 204
+    assert time.monotonic() - started >= 0.3
+    row_of(mine("POST", "/tables/readings", {"id": "changes-2", "value": 1}), 201)
+    assert mine("GET", since).status == 204, "what one did oneself is no news"
+    assert theirs("GET", since).status == 200
+
+    answer = []
+    waiting = threading.Thread(
+        target=lambda: answer.append(Client(server)("GET", since + "&wait_ms=20000")))
+    waiting.start()
+    row_of(theirs("PATCH", "/tables/readings/changes-1", {"value": 2}))
+    waiting.join(20)
+    assert answer[0].status == 200 and answer[0].body.decode() > moment
+    expect(mine("GET", "/changes?wait_ms=-1"), 400)
+    expect(mine("GET", "/changes?wait_ms=99999999"), 400)
+    expect(mine("POST", "/changes", {}), 405)
+    expect(Client(server, device=None)("GET", "/changes"), 401)
+
 
 def test_types(server):
     c = Client(server)

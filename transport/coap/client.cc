@@ -13,6 +13,7 @@ constexpr std::string_view kUndelete = R"({"deleted":false})";
 // A server may lose the blocks it has (4.08), or refuse a format: the whole again, but not for
 // ever.
 constexpr int kRestartsMax = 3;
+constexpr std::int64_t kDefaultMaxAgeSeconds = 60;  // RFC 7252 5.10.5
 
 Error Invalid(const char* what) { return {Code::kInvalidArgument, Origin::kNone, 0, what}; }
 Error BadAnswer(int dotted, const char* what) {
@@ -79,6 +80,7 @@ Result<void> Client::Begin(const Request& request, ResponseSink& sink) {
   restarts_ = 0;
   since_ = clock_.Now();
   deadline_ = since_ + request.timeout;
+  watch_until_ = since_ + request.wait;
   StartOver();
   const bool usable =
       session_.established() && !session_.failure() && since_ - last_used_ < kIdleMax;
@@ -129,6 +131,7 @@ void Client::Work(hal::Duration wait) {
   if (phase_ == Phase::kHandshake) WorkHandshake(wait);
   if (phase_ == Phase::kReady) WorkReady(wait);
   if (phase_ == Phase::kAwait) WorkAwait(wait);
+  if (phase_ == Phase::kWatch) WorkWatch(wait);
   CountTraffic();
 }
 
@@ -189,6 +192,33 @@ void Client::WorkAwait(hal::Duration wait) {
   OnAnswer(*answer);
 }
 
+// A notification comes with the token of the request. After Max-Age the server may have forgotten
+// us.
+void Client::WorkWatch(hal::Duration wait) {
+  const hal::Instant now = clock_.Now();
+  const hal::Duration left = std::min(watch_until_, renew_at_) - now;
+  if (left.ns > 0) session_.Work(std::min(wait, left));
+  if (session_.failure()) return Fail(*session_.failure());
+  if (const IncomingAnswer* answer = session_.answer()) {
+    last_used_ = clock_.Now();
+    phase_ = Phase::kReady;
+    return OnAnswer(*answer);
+  }
+  const hal::Instant then = clock_.Now();
+  if (then >= watch_until_) {
+    session_.Forget();
+    ResponseHead nothing;
+    nothing.status = Status::kNoContent;
+    nothing.native = 204;
+    const auto taken = sink_->OnHead(nothing);
+    return Finish(taken);
+  }
+  if (then >= renew_at_) {
+    session_.Forget();
+    phase_ = Phase::kReady;
+  }
+}
+
 // The block under way, or the whole when it fits one.
 OutgoingMessage Client::NextMessage() {
   OutgoingMessage message;
@@ -216,7 +246,7 @@ OutgoingMessage Client::NextMessage() {
 
 void Client::OnAnswer(const IncomingAnswer& answer) {
   if (answer.bad_option) return Fail(BadAnswer(Dotted(answer.code), "an option that cannot be"));
-  if (OnUploadAnswer(answer) || OnCborRefused(answer)) return;
+  if (OnUploadAnswer(answer) || OnCborRefused(answer) || OnNoNews(answer)) return;
   OnFinalAnswer(answer);
 }
 
@@ -267,6 +297,20 @@ bool Client::OnCborRefused(const IncomingAnswer& answer) {
   return true;
 }
 
+// True: what a watch was told is known already, and it goes on.
+bool Client::OnNoNews(const IncomingAnswer& answer) {
+  if (request_.method != Method::kWatch || answer.code != Code(205)) return false;
+  if (answer.payload > request_.list.since) {
+    session_.Forget();
+    return false;
+  }
+  const std::int64_t seconds = answer.max_age_s < 0 ? kDefaultMaxAgeSeconds : answer.max_age_s;
+  renew_at_ = clock_.Now() + hal::Duration::Seconds(std::max<std::int64_t>(seconds, 1));
+  session_.KeepWaiting();
+  phase_ = Phase::kWatch;
+  return true;
+}
+
 void Client::OnFinalAnswer(const IncomingAnswer& answer) {
   upload_more_ = false;
   auto step = download_.Take(answer);
@@ -276,6 +320,8 @@ void Client::OnFinalAnswer(const IncomingAnswer& answer) {
     case Download::Step::kNext: return;
     case Download::Step::kDone: return Finish(Ok());
     case Download::Step::kAskForJson:
+      if (restarts_++ >= kRestartsMax)
+        return Fail(BadAnswer(0, "CBOR instead of the JSON asked for"));
       StartOver();
       accept_ = kJson;
       return;
@@ -316,7 +362,9 @@ void Client::Cancel() {
   if (phase_ == Phase::kIdle) return;
   resolver_.GiveUp();
   // A message under way would be sent again and again; between two answers there is none.
-  if (session_.waiting() || phase_ == Phase::kHandshake) session_.Close();
+  const bool under_way = phase_ == Phase::kAwait || phase_ == Phase::kHandshake;
+  if (phase_ == Phase::kWatch) session_.Forget();
+  if (under_way) session_.Close();
   Finish(Error{Code::kCancelled, Origin::kNone, 0, "stopped on request"});
 }
 

@@ -47,6 +47,7 @@ class Client final : public CoapTransport {
     kHandshake,  // the session is being opened
     kReady,      // the next message may go
     kAwait,      // its answer may come
+    kWatch,      // nothing is under way; the server may tell of a change
   };
 
   Result<void> LoadCredentials();
@@ -55,6 +56,7 @@ class Client final : public CoapTransport {
   void WorkHandshake(hal::Duration wait);
   void WorkReady(hal::Duration wait);
   void WorkAwait(hal::Duration wait);
+  void WorkWatch(hal::Duration wait);
   bool GiveUpInTime();
 
   void PrepareBody();
@@ -64,6 +66,7 @@ class Client final : public CoapTransport {
   bool OnUploadAnswer(const IncomingAnswer& answer);
   bool OnCborRefused(const IncomingAnswer& answer);
   void OnFinalAnswer(const IncomingAnswer& answer);
+  bool OnNoNews(const IncomingAnswer& answer);
   void StartOver();
 
   void Fail(Error error);
@@ -97,7 +100,8 @@ class Client final : public CoapTransport {
   unsigned upload_szx_ = kLargestSzx;
   std::uint32_t request_tag_ = 0;
   int restarts_ = 0;
-  hal::Instant deadline_, since_;  // `since_`: this phase began, or this message went out
+  hal::Instant watch_until_, renew_at_;  // of a watch
+  hal::Instant deadline_, since_;        // `since_`: this phase began, or this message went out
 
   RowConverter converter_;  // outgoing body; then, when that has arrived, the answer
   Download download_;

@@ -26,6 +26,7 @@ constexpr std::size_t OptionBytes(std::string_view value) {
 std::uint8_t CodeOf(const Request& request) {
   switch (request.method) {
     case Method::kList:
+    case Method::kWatch:
     case Method::kLookup: return kGet;
     case Method::kInsert: return kPost;
     case Method::kUpdate: return kPatch;
@@ -99,7 +100,11 @@ Result<void> OutgoingRequest::Set(const ServerUrl& server, const Request& reques
   if_match_ = EtagOf(request.if_match);
   HF_TRY_ASSIGN(const std::string_view url,
                 BuildUrl(server, request, Capabilities::Protocol::k30, url_));
-  HF_TRY(Split(url.substr(server.origin.view().size())));
+  std::string_view target = url.substr(server.origin.view().size());
+  // Observing, the server tells each change; what is news is decided on this side.
+  observe_ = request.method == Method::kWatch && request.wait.ns > 0;
+  if (request.method == Method::kWatch) target = target.substr(0, target.find('?'));
+  HF_TRY(Split(target));
   wants_row_ = NeedsRow(request);
   if (wants_row_) HF_TRY(AddQuery("return=representation"));
   option_bytes_ += has_if_match_ ? 9 : 0;

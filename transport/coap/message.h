@@ -64,6 +64,7 @@ class OutgoingRequest {
   std::span<const std::string_view> query() const { return {query_.data(), query_count_}; }
   // Its success is to bring the row, which this side cannot know.
   bool wants_row() const { return wants_row_; }
+  bool observe() const { return observe_; }
   bool has_if_match() const { return has_if_match_; }
   std::string_view if_match() const { return if_match_.view(); }
   // Of a FETCH: the query as a CBOR map, because it does not fit options.
@@ -79,7 +80,7 @@ class OutgoingRequest {
   Result<void> PutFetchBody();
 
   std::uint8_t code_ = kGet;
-  bool has_if_match_ = false, wants_row_ = false;
+  bool has_if_match_ = false, wants_row_ = false, observe_ = false;
   Etag if_match_;
   std::array<std::string_view, 12> path_;
   std::array<std::string_view, 16> query_;

@@ -221,6 +221,7 @@ coap_pdu_t* Session::MakePdu(const OutgoingMessage& message) {
   OptionWriter options(pdu);
   const OutgoingRequest& request = *message.request;
   if (request.has_if_match()) options.Put(COAP_OPTION_IF_MATCH, request.if_match());
+  if (request.observe()) options.PutNumber(COAP_OPTION_OBSERVE, COAP_OBSERVE_ESTABLISH);
   for (const auto segment : request.path()) options.Put(COAP_OPTION_URI_PATH, segment);
   if (message.format != kNoFormat) {
     options.PutNumber(COAP_OPTION_CONTENT_FORMAT, unsigned(message.format));

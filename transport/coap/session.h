@@ -69,6 +69,13 @@ class Session {
   // Sends; one answer is awaited. REQUIRES: established, and none is awaited.
   Result<void> Send(const OutgoingMessage& message);
   bool waiting() const { return waiting_; }
+  // After an answer: another message with the same token may come, a notification.
+  void KeepWaiting() {
+    waiting_ = true;
+    has_answer_ = false;
+  }
+  // What still comes with that token is reset, which tells the server that nobody listens.
+  void Forget() { waiting_ = has_answer_ = false; }
 
   // Lets libcoap work, for at most `wait`.
   void Work(hal::Duration wait);

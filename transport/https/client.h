@@ -111,6 +111,10 @@ class Client final : public HttpsTransport {
   Result<void> SetFixedOptions();
   void CloseConnections();
 
+  hal::Duration LongestWait() const {
+    constexpr hal::Duration kMargin = hal::Duration::Seconds(5);
+    return stall_timeout_ > kMargin ? stall_timeout_ - kMargin : hal::Duration{0};
+  }
   Result<void> SetRequest();
   Result<void> SetHeaders();
   void SetBody(std::string_view body);

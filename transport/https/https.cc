@@ -25,6 +25,7 @@ bool Contains(std::string_view text, std::string_view word) {
 const char* MethodName(Method method, Protocol protocol, bool whole) {
   switch (method) {
     case Method::kList:
+    case Method::kWatch:
     case Method::kLookup: return "GET";
     case Method::kInsert: return "POST";
     case Method::kUpdate: return "PATCH";
@@ -153,6 +154,8 @@ Result<void> Client::Begin(const Request& request, ResponseSink& sink) {
   HF_ASSERT(!active_);
   if (easy_ == nullptr) HF_TRY(MakeHandles());
   request_ = request;
+  // A server that holds its answer looks like a line that is dead.
+  request_.wait = std::clamp<hal::Duration>(request.wait, {0}, LongestWait());
   deadline_ = clock_.Now() + request.timeout;
   speaking_ = capabilities_.protocol == Protocol::k30 ? Protocol::k30 : Protocol::k20;
   probe_ = Probe::kNone;

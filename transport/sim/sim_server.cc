@@ -109,11 +109,27 @@ SimAnswer SimServer::Handle(const Request& request) {
       if (options_.flavour != SimFlavour::kNode) return Update(request);
       return {404, false, "<html>Cannot PUT</html>", {}, {}, hal::Duration{-1}};
     case Method::kDelete: return Remove(request);
+    case Method::kWatch: return Watch(request);
     case Method::kUndelete:
       if (!toolkit) return Undelete(request);
       return request.body.empty() ? Refusal(405, "no PATCH") : Update(request);
   }
   return Refusal(400, "no such method");
+}
+
+// It knows nobody by name, so every change is somebody else's.
+SimAnswer SimServer::Watch(const Request& request) const {
+  SimAnswer answer;
+  answer.is_json = false;
+  const std::string moment(FormatTimestamp(last_change_, 7).view());
+  if (options_.flavour != SimFlavour::kHoldfast) {
+    answer.status = 404;
+  } else if (last_change_ == 0 || moment <= request.list.since) {
+    answer.status = 204;
+  } else {
+    answer.body = moment;
+  }
+  return answer;
 }
 
 // ---- reading

@@ -95,6 +95,7 @@ class SimServer {
 
  private:
   SimAnswer List(const Request& request);
+  SimAnswer Watch(const Request& request) const;
   SimAnswer Lookup(const Request& request);
   SimAnswer Insert(const Request& request);
   SimAnswer Update(const Request& request);

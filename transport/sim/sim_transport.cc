@@ -11,6 +11,7 @@ namespace {
 constexpr std::uint64_t kRequestBytes = 300;
 constexpr std::uint64_t kAnswerBytes = 250;
 constexpr std::uint64_t kHandshakeBytes = 1200;
+constexpr hal::Duration kWatchStep = hal::Duration::Milliseconds(100);
 
 Error Invalid(const char* what) { return {Code::kInvalidArgument, Origin::kNone, 0, what}; }
 
@@ -37,6 +38,7 @@ Status StatusOf(int native) {
 
 // What no carrier could say either.
 Result<void> CheckFits(const Request& request) {
+  if (request.method == Method::kWatch) return Ok();
   if (request.table.empty()) return Invalid("a request needs a table");
   if (request.method != Method::kList && request.method != Method::kInsert) {
     if (request.id.empty() || request.id == "." || request.id == "..") {
@@ -74,6 +76,7 @@ Result<void> SimTransport::Begin(const Request& request, ResponseSink& sink) {
   phase_ = Phase::kGoing;
   due_ = clock_.Now() + fault_.before;
   deadline_ = clock_.Now() + request.timeout;
+  watch_until_ = clock_.Now() + request.wait;
   return Ok();
 }
 
@@ -117,6 +120,11 @@ void SimTransport::Arrive() {
     case SimFault::Kind::kUnanswered:
     case SimFault::Kind::kTruncated:
     case SimFault::Kind::kNone: answer_ = server_.Handle(request_); break;
+  }
+  // The server holds its answer: it is asked again a little later.
+  if (request_.method == Method::kWatch && answer_.status == 204 && clock_.Now() < watch_until_) {
+    due_ = std::min(clock_.Now() + kWatchStep, watch_until_);
+    return;
   }
   phase_ = Phase::kComing;
   due_ = clock_.Now() + fault_.after;

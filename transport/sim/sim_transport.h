@@ -83,7 +83,7 @@ class SimTransport final : public Transport {
   ResponseSink* sink_ = nullptr;
   SimFault fault_;
   SimAnswer answer_;
-  hal::Instant due_, deadline_;
+  hal::Instant due_, deadline_, watch_until_;
   bool connected_ = false;
   Capabilities capabilities_;
   Traffic traffic_;
