@@ -45,7 +45,32 @@ void ReadBlock(const coap_opt_t* option, std::optional<CoapBlock>& block, CoapRe
   if (!block) request.fault = "a block option that cannot be";
 }
 
-CoapRequest ReadPdu(const coap_pdu_t& pdu) {
+void OnLog(coap_log_t level, const char* text) {
+  std::string_view line(text);
+  while (!line.empty() && line.back() == '\n') line.remove_suffix(1);
+  Log(level <= COAP_LOG_ERR ? LogLevel::kError : LogLevel::kInfo, "coap: %.*s",
+      static_cast<int>(line.size()), line.data());
+}
+
+bool IsPath(const CoapRequest& request, std::initializer_list<std::string_view> path) {
+  return std::equal(request.path.begin(), request.path.end(), path.begin(), path.end());
+}
+
+std::string PathText(const CoapRequest& request) {
+  std::string text;
+  for (const std::string& segment : request.path) text += "/" + PercentEncoded(segment);
+  return text;
+}
+
+const char* MethodName(std::uint8_t code) {
+  static constexpr const char* kNames[] = {"GET",   "POST",  "PUT",   "DELETE",
+                                           "FETCH", "PATCH", "iPATCH"};
+  return code >= 1 && code <= 7 ? kNames[code - 1] : "?";
+}
+
+}  // namespace
+
+CoapRequest ReadCoapPdu(const coap_pdu_t& pdu) {
   CoapRequest request;
   request.code = static_cast<std::uint8_t>(coap_pdu_get_code(&pdu));
   coap_opt_iterator_t iterator;
@@ -74,31 +99,6 @@ CoapRequest ReadPdu(const coap_pdu_t& pdu) {
   }
   return request;
 }
-
-void OnLog(coap_log_t level, const char* text) {
-  std::string_view line(text);
-  while (!line.empty() && line.back() == '\n') line.remove_suffix(1);
-  Log(level <= COAP_LOG_ERR ? LogLevel::kError : LogLevel::kInfo, "coap: %.*s",
-      static_cast<int>(line.size()), line.data());
-}
-
-bool IsPath(const CoapRequest& request, std::initializer_list<std::string_view> path) {
-  return std::equal(request.path.begin(), request.path.end(), path.begin(), path.end());
-}
-
-std::string PathText(const CoapRequest& request) {
-  std::string text;
-  for (const std::string& segment : request.path) text += "/" + PercentEncoded(segment);
-  return text;
-}
-
-const char* MethodName(std::uint8_t code) {
-  static constexpr const char* kNames[] = {"GET",   "POST",  "PUT",   "DELETE",
-                                           "FETCH", "PATCH", "iPATCH"};
-  return code >= 1 && code <= 7 ? kNames[code - 1] : "?";
-}
-
-}  // namespace
 
 // libcoap calls back with the session's context, whose application data is the server.
 struct CoapCallbacks {
@@ -306,14 +306,15 @@ void CoapServer::OnRequest(coap_session_t* session, const coap_pdu_t& pdu) {
     return;
   }
   peer.Remember(exchange.id, exchange.token);
-  asio::co_spawn(io_, Answer(std::move(exchange), ReadPdu(pdu)), [](std::exception_ptr failure) {
-    if (!failure) return;
-    try {
-      std::rethrow_exception(failure);
-    } catch (const std::exception& error) {
-      Log(LogLevel::kError, "a CoAP request ended: %s", error.what());
-    }
-  });
+  asio::co_spawn(io_, Answer(std::move(exchange), ReadCoapPdu(pdu)),
+                 [](std::exception_ptr failure) {
+                   if (!failure) return;
+                   try {
+                     std::rethrow_exception(failure);
+                   } catch (const std::exception& error) {
+                     Log(LogLevel::kError, "a CoAP request ended: %s", error.what());
+                   }
+                 });
 }
 
 asio::awaitable<void> CoapServer::Answer(Exchange exchange, CoapRequest request) {

@@ -41,6 +41,9 @@ struct CoapFiles {
   std::string certificate, key, client_authority;
 };
 
+// Options and payload of a request that libcoap has parsed.
+CoapRequest ReadCoapPdu(const coap_pdu_t& pdu);
+
 class CoapServer {
  public:
   CoapServer(boost::asio::io_context& io, Host& host, const CoapFiles& files,
