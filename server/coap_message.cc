@@ -129,6 +129,8 @@ std::string CoapBlockValue(const CoapBlock& block) {
   return CoapNumber(block.number << 4 | (block.more ? 8u : 0u) | block.szx);
 }
 
+bool CoapRequest::repeatable() const { return code == kGet || code == kFetch; }
+
 std::string CoapRequest::BodyKey() const {
   std::string key(1, static_cast<char>(code));
   const auto add = [&key](std::string_view text) {

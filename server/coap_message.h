@@ -54,6 +54,7 @@ struct CoapRequest {
   std::string payload;
   const char* fault = nullptr;  // an option that cannot be
 
+  bool repeatable() const;  // GET and FETCH
   // The same for all blocks of one body, and of no other (RFC 9175 3.3; ours sit in one session).
   std::string BodyKey() const;
 };

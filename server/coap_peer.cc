@@ -56,6 +56,17 @@ void CoapPeer::EndDownload() {
   download_.reset();
 }
 
+std::optional<CoapReply> CoapPeer::Blocks(CoapRequest& request) {
+  if (request.block2 && request.block2->number != 0) {
+    auto reply = NextBlock(request);
+    // A read is made anew; a write is never done again for the sake of its answer's rest.
+    if (reply || request.repeatable()) return reply;
+    return CoapReply::Refuse(408, "that answer is gone");
+  }
+  if (request.block1) return TakeBlock(request);
+  return std::nullopt;
+}
+
 std::optional<CoapReply> CoapPeer::TakeBlock(CoapRequest& request) {
   const CoapBlock block = *request.block1;
   const std::size_t size = request.payload.size();

@@ -54,6 +54,8 @@ class CoapPeer {
   void Remember(std::uint16_t id, std::string_view token);
   void Answered(std::uint16_t id, std::string_view token, const CoapReply& reply);
 
+  // What blocks alone decide: NextBlock() or TakeBlock(). nullopt: the request is to be served.
+  std::optional<CoapReply> Blocks(CoapRequest& request);
   // A block of a body. nullopt: that was the last, and the payload is now the body.
   std::optional<CoapReply> TakeBlock(CoapRequest& request);
   // The part of an answer that this request may have; the rest is kept for those that follow.

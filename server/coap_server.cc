@@ -30,6 +30,7 @@ constexpr std::chrono::seconds kNotifyPause{1};
 // How long a watch of /changes holds without being renewed. Shorter than session_idle_s, so that a
 // device that is still there keeps its session.
 constexpr std::int64_t kWatchSeconds = 240;
+constexpr std::int64_t kAwaySeconds = 5;
 constexpr coap_option_num_t kRequestTag = 292;
 
 std::string Bytes(const coap_opt_t* option) {
@@ -235,12 +236,10 @@ void CoapServer::Watch() {
   descriptor_.async_wait(asio::posix::stream_descriptor::wait_read,
                          [this](const boost::system::error_code& error) {
                            if (error) return;
-                           Process();
+                           coap_io_process(context_, COAP_IO_NO_WAIT);
                            Watch();
                          });
 }
-
-void CoapServer::Process() { coap_io_process(context_, COAP_IO_NO_WAIT); }
 
 asio::awaitable<void> CoapServer::Rounds() {
   while (!host_.draining) {
@@ -323,48 +322,43 @@ asio::awaitable<void> CoapServer::Answer(Exchange exchange, CoapRequest request)
   if (connection.session == nullptr) co_return;
   const Access access =
       Authorize(host_.devices.devices(), IdentityOf(connection), "", "", host_.allow_anonymous);
-  CoapReply reply;
-  bool cut = false;
-  if (request.fault != nullptr) {
-    reply = CoapReply::Refuse(400, request.fault);
-  } else if (host_.draining) {
-    reply = CoapReply::Refuse(503, "the server is going away");
-    reply.max_age = 5;
-  } else if (!access.allowed) {
-    reply = CoapReply::Refuse(401, access.why);
-  } else if (IsPath(request, {"changes"})) {
-    reply = WatchChanges(exchange, access.device, request);
-  } else if (IsPath(request, {".well-known", "core"}) && request.code == COAP_REQUEST_CODE_GET) {
-    reply = Discover();
-  } else {
-    const std::optional<CoapBlock> block1 = request.block1;
-    std::optional<CoapReply> block;
-    if (request.block2 && request.block2->number != 0) {
-      block = connection.peer.NextBlock(request);
-      const bool repeatable =
-          request.code == COAP_REQUEST_CODE_GET || request.code == COAP_REQUEST_CODE_FETCH;
-      // A write is never done again for the sake of its answer's rest.
-      if (!block && !repeatable) block = CoapReply::Refuse(408, "that answer is gone");
-    } else if (block1) {
-      block = connection.peer.TakeBlock(request);
-    }
-    cut = !block.has_value();
-    if (block) {
-      reply = std::move(*block);
-    } else {
-      reply = co_await Serve(connection, access.device, request);
-      if (block1) reply.block1 = CoapBlock{block1->number, false, block1->szx};
-    }
+  const std::optional<CoapBlock> block1 = request.block1;
+  std::optional<CoapReply> reply = Refuse(request, access);
+  if (!reply) reply = AnswerHere(exchange, access.device, request);
+  if (!reply) reply = connection.peer.Blocks(request);
+  const bool whole = !reply.has_value();
+  if (whole) {
+    reply = co_await Serve(access.device, request);
+    if (block1) reply->block1 = CoapBlock{block1->number, false, block1->szx};
   }
   host_.log.Request(access.device, MethodName(request.code), PathText(request),
-                    (reply.code >> 5) * 100 + (reply.code & 31), reply.payload.size(),
+                    (reply->code >> 5) * 100 + (reply->code & 31), reply->payload.size(),
                     CoapPeer::Clock::now() - started);
-  if (cut) reply = connection.peer.Cut(request, std::move(reply));
-  connection.peer.Answered(exchange.id, exchange.token, reply);
-  Send(exchange, reply);
+  if (whole) reply = connection.peer.Cut(request, std::move(*reply));
+  connection.peer.Answered(exchange.id, exchange.token, *reply);
+  Send(exchange, *reply);
 }
 
-asio::awaitable<CoapReply> CoapServer::Serve(Connection&, const std::string& device,
+std::optional<CoapReply> CoapServer::Refuse(const CoapRequest& request,
+                                            const Access& access) const {
+  if (request.fault != nullptr) return CoapReply::Refuse(400, request.fault);
+  if (!access.allowed) return CoapReply::Refuse(401, access.why);
+  if (!host_.draining) return std::nullopt;
+  CoapReply reply = CoapReply::Refuse(503, "the server is going away");
+  reply.max_age = kAwaySeconds;
+  return reply;
+}
+
+// What has no rows to it.
+std::optional<CoapReply> CoapServer::AnswerHere(Exchange& exchange, const std::string& device,
+                                                const CoapRequest& request) {
+  if (IsPath(request, {"changes"})) return WatchChanges(exchange, device, request);
+  const bool discovery = IsPath(request, {".well-known", "core"});
+  if (discovery && request.code == COAP_REQUEST_CODE_GET) return Discover();
+  return std::nullopt;
+}
+
+asio::awaitable<CoapReply> CoapServer::Serve(const std::string& device,
                                              const CoapRequest& request) {
   auto read = ReadCoapRequest(request);
   if (CoapReply* refusal = std::get_if<CoapReply>(&read)) co_return std::move(*refusal);

@@ -19,9 +19,11 @@
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <memory>
+#include <optional>
 #include <string>
 #include <unordered_map>
 
+#include "server/access.h"
 #include "server/coap_peer.h"
 #include "server/host.h"
 #include "server/http_server.h"
@@ -88,15 +90,16 @@ class CoapServer {
   void SetUpDtls();
   void SetUpResources();
   void Watch();
-  void Process();
   boost::asio::awaitable<void> Rounds();
 
   ConnectionPointer Of(coap_session_t* session);
   void Gone(coap_session_t* session);
   void OnRequest(coap_session_t* session, const coap_pdu_t& request);
   boost::asio::awaitable<void> Answer(Exchange exchange, CoapRequest request);
-  boost::asio::awaitable<CoapReply> Serve(Connection& connection, const std::string& device,
-                                          const CoapRequest& request);
+  std::optional<CoapReply> Refuse(const CoapRequest& request, const Access& access) const;
+  std::optional<CoapReply> AnswerHere(Exchange& exchange, const std::string& device,
+                                      const CoapRequest& request);
+  boost::asio::awaitable<CoapReply> Serve(const std::string& device, const CoapRequest& request);
   CoapReply WatchChanges(Exchange& exchange, const std::string& device, const CoapRequest& request);
   CoapReply Discover() const;
   const PeerIdentity& IdentityOf(Connection& connection);

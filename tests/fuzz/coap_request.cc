@@ -61,12 +61,7 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (coap_pdu_parse(COAP_PROTO_UDP, data, size, pdu) != 0) {
     CoapRequest request = ReadCoapPdu(*pdu);
     if (request.fault == nullptr) {
-      std::optional<CoapReply> reply;
-      if (request.block2 && request.block2->number != 0) {
-        reply = peer.NextBlock(request);
-      } else if (request.block1) {
-        reply = peer.TakeBlock(request);
-      }
+      std::optional<CoapReply> reply = peer.Blocks(request);
       if (!reply) {
         auto read = ReadCoapRequest(request);
         CoapReply whole = CoapReply::Refuse(400, "refused");
