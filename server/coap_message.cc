@@ -207,7 +207,7 @@ CoapReply WriteCoapReply(const CoapRequest& request, Response& response) {
   reply.etag = response.version;  // 8 bytes at most: limits::kOwnVersionBytes
   reply.payload = response.body.view();
   if (!reply.payload.empty()) {
-    reply.format = response.content_type == Response::kCborType ? kCoapCbor : kCoapJson;
+    reply.format = response.type == BodyType::kCbor ? kCoapCbor : kCoapJson;
   }
   if (response.retry_after_s != 0) reply.max_age = response.retry_after_s;
   // The client knows where a row is that it has named itself.

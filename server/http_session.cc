@@ -45,6 +45,15 @@ std::string Joined(const Fields& fields, beast::string_view name) {
   return text;
 }
 
+const char* TypeName(BodyType type) {
+  switch (type) {
+    case BodyType::kJson: break;
+    case BodyType::kCbor: return "application/cbor";
+    case BodyType::kText: return "text/plain";
+  }
+  return "application/json; charset=utf-8";
+}
+
 bool IsHost(std::string_view text) {
   if (text.empty() || text.size() > 255) return false;
   for (const char c : text) {
@@ -273,7 +282,7 @@ asio::awaitable<void> HttpSession::TellChanges(std::string_view method, std::str
     response_.status = 204;
     co_return;
   }
-  response_.content_type = "text/plain";
+  response_.type = BodyType::kText;
   response_.body.Append(host_.changes.NewestFor(device_));
 }
 
@@ -292,7 +301,7 @@ asio::awaitable<bool> HttpSession::Send(const Request* request, bool keep_alive)
   }
   lines += response_.headers;
   if (!no_body) {
-    lines.append("Content-Type: ").append(response_.content_type);
+    lines.append("Content-Type: ").append(TypeName(response_.type));
     lines.append("\r\nContent-Length: ").append(std::to_string(response_.body.size()));
     lines += "\r\n";
   }

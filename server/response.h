@@ -3,6 +3,7 @@
 #ifndef HOLDFAST_SERVER_RESPONSE_H_
 #define HOLDFAST_SERVER_RESPONSE_H_
 
+#include <cstdint>
 #include <cstring>
 #include <memory>
 #include <span>
@@ -47,6 +48,8 @@ class Buffer {
   std::size_t size_ = 0, capacity_ = 0;
 };
 
+enum class BodyType : std::uint8_t { kJson, kCbor, kText };
+
 // What an answer says, before a carrier says it in its own way.
 struct Response {
   int status = 200;        // of HTTP
@@ -56,9 +59,7 @@ struct Response {
   int retry_after_s = 0;   // with 503
   std::string headers;     // lines that only HTTP has, each with its CRLF
   Buffer body;
-  static constexpr const char* kJsonType = "application/json; charset=utf-8";
-  static constexpr const char* kCborType = "application/cbor";
-  const char* content_type = kJsonType;
+  BodyType type = BodyType::kJson;
 
   void AddHeader(std::string_view name, std::string_view value) {
     headers.append(name).append(": ").append(value).append("\r\n");
@@ -69,7 +70,7 @@ struct Response {
     location.clear();
     id_chosen = false;
     retry_after_s = 0;
-    content_type = kJsonType;
+    type = BodyType::kJson;
     headers.clear();
     body.Clear();
   }

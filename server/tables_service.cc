@@ -129,7 +129,7 @@ BodySink::Encode EncoderFor(const RequestHead& head) {
 
 void Response::Refuse(int code, std::string_view text) {
   status = code;
-  content_type = kJsonType;
+  type = BodyType::kJson;
   body.Truncate(0);
   body.Reserve(text.size() * 6 + 32);
   TextWriter writer(body.Free());
@@ -206,7 +206,7 @@ boost::asio::awaitable<void> TablesService::Change(const RequestHead& head,
     co_return;
   }
   AddTag(response, operation.api, sink);
-  if (head.cbor_answer) response.content_type = Response::kCborType;
+  if (head.cbor_answer) response.type = BodyType::kCbor;
   if (head.version_only && status < 300) response.body.Truncate(0);
   if (status == 201 && operation.verb == Verb::kInsert) {
     response.location = "/tables/" + operation.table + "/" + PercentEncoded(write.id);
@@ -224,7 +224,7 @@ void TablesService::Lookup(const RequestHead& head, const Operation& operation,
     return;
   }
   AddTag(response, operation.api, sink);
-  if (head.cbor_answer) response.content_type = Response::kCborType;
+  if (head.cbor_answer) response.type = BodyType::kCbor;
   if (!operation.conditions.Met(sink.version(), sink.updated_at())) {
     response.status = 412;
   } else if (operation.conditions.Known(sink.version(), sink.updated_at())) {
