@@ -378,6 +378,8 @@ std::optional<std::string_view> ContinuationQuery(const ServerUrl& server, std::
     link.remove_prefix(end);
     if (link.empty() || link[0] != '/') return std::nullopt;
   }
+  // Another scheme leads away as well; a query alone may have such a text behind its '='.
+  if (link.find("://") < link.find_first_of("?=&/")) return std::nullopt;
   if (!link.empty() && link[0] == '/') {
     const std::size_t question = link.find('?');
     if (link.substr(0, question) != path || question == std::string_view::npos) return std::nullopt;

@@ -78,6 +78,7 @@ Result<void> Client::Begin(const Request& request, ResponseSink& sink) {
   request_ = request;
   sink_ = &sink;
   restarts_ = 0;
+  upload_szx_ = kLargestSzx;
   since_ = clock_.Now();
   deadline_ = since_ + request.timeout;
   watch_until_ = since_ + request.wait;
@@ -93,7 +94,7 @@ Result<void> Client::Begin(const Request& request, ResponseSink& sink) {
 void Client::StartOver() {
   PrepareBody();
   upload_offset_ = 0;
-  upload_more_ = false;
+  upload_more_ = upload_blocks_ = false;
   request_tag_ = 0;
   download_.Reset(request_.method);
 }
@@ -235,6 +236,7 @@ OutgoingMessage Client::NextMessage() {
   message.payload = body_.substr(upload_offset_, size);
   if (body_.size() <= size && upload_offset_ == 0) return message;
   upload_more_ = upload_offset_ + message.payload.size() < body_.size();
+  upload_blocks_ = true;
   message.block1 = Block{std::uint32_t(upload_offset_ / size), upload_more_, upload_szx_};
   if (upload_offset_ == 0) {
     message.size1 = body_.size();
@@ -252,38 +254,36 @@ void Client::OnAnswer(const IncomingAnswer& answer) {
 
 // True: the upload goes on, or has failed.
 bool Client::OnUploadAnswer(const IncomingAnswer& answer) {
-  if (!Uploading()) {
-    if (answer.code != Code(231)) return false;
-    Fail(BadAnswer(231, "'continue' after the last block"));
-    return true;
-  }
   const bool smaller = answer.block1 && answer.block1->szx < upload_szx_;
   switch (Dotted(answer.code)) {
-    case 231: {
-      const std::size_t number = upload_offset_ / BlockBytes(upload_szx_);
-      if (!answer.block1 || answer.block1->number != number) {
-        Fail(BadAnswer(231, "another block was acknowledged than was sent"));
-        return true;
-      }
-      upload_offset_ += BlockBytes(upload_szx_);
-      if (smaller) upload_szx_ = answer.block1->szx;
-      return true;
-    }
+    case 231: OnContinue(answer); return true;
     case 408:
-      if (restarts_++ >= kRestartsMax) break;
+      if (!upload_blocks_ || restarts_++ >= kRestartsMax) return false;
       StartOver();
       return true;
     case 413:
       // Too large a block, not too large a body (RFC 7959 2.9.3).
-      if (upload_offset_ != 0 || !smaller || restarts_++ >= kRestartsMax) break;
-      upload_szx_ = answer.block1->szx;
+      if (body_.empty() || upload_offset_ != 0 || !smaller || restarts_++ >= kRestartsMax) {
+        return false;
+      }
       StartOver();
+      upload_szx_ = answer.block1->szx;
       return true;
     default: break;
   }
-  if (answer.code >> 5 != 2) return false;
+  if (!upload_more_ || answer.code >> 5 != 2) return false;
   Fail(BadAnswer(Dotted(answer.code), "success before the body was complete"));
   return true;
+}
+
+void Client::OnContinue(const IncomingAnswer& answer) {
+  if (!upload_more_) return Fail(BadAnswer(231, "'continue' after the last block"));
+  const std::size_t number = upload_offset_ / BlockBytes(upload_szx_);
+  if (!answer.block1 || answer.block1->number != number) {
+    return Fail(BadAnswer(231, "another block was acknowledged than was sent"));
+  }
+  upload_offset_ += BlockBytes(upload_szx_);
+  if (answer.block1->szx < upload_szx_) upload_szx_ = answer.block1->szx;
 }
 
 // A server that does not read or write CBOR gets JSON from then on; nothing was applied.

@@ -62,8 +62,8 @@ class Client final : public CoapTransport {
   void PrepareBody();
   OutgoingMessage NextMessage();
   void OnAnswer(const IncomingAnswer& answer);
-  bool Uploading() const { return upload_more_; }
   bool OnUploadAnswer(const IncomingAnswer& answer);
+  void OnContinue(const IncomingAnswer& answer);
   bool OnCborRefused(const IncomingAnswer& answer);
   void OnFinalAnswer(const IncomingAnswer& answer);
   bool OnNoNews(const IncomingAnswer& answer);
@@ -96,7 +96,8 @@ class Client final : public CoapTransport {
   std::string_view body_;  // as it goes out
   int body_format_ = kNoFormat, accept_ = kNoFormat;
   std::size_t upload_offset_ = 0;
-  bool upload_more_ = false;  // the block under way is not the last
+  bool upload_more_ = false;    // the block under way is not the last
+  bool upload_blocks_ = false;  // the body goes in more than one
   unsigned upload_szx_ = kLargestSzx;
   std::uint32_t request_tag_ = 0;
   int restarts_ = 0;

@@ -88,10 +88,15 @@ Result<void> Download::CheckFirst(const IncomingAnswer& answer) {
   first_.payload = {};
   if (!answer.block2) return Ok();
   if (answer.block2->number != 0) return BadAnswer("an answer that begins in its middle");
-  if (answer.block2->more && answer.payload.size() != BlockBytes(answer.block2->szx)) {
-    return BadAnswer("a block that is not as long as it says");
+  return CheckBlockLength(answer);
+}
+
+Result<void> Download::CheckBlockLength(const IncomingAnswer& answer) const {
+  const std::size_t size = BlockBytes(answer.block2->szx);
+  if (answer.block2->more ? answer.payload.size() == size : answer.payload.size() <= size) {
+    return Ok();
   }
-  return Ok();
+  return BadAnswer("a block that is not as long as it says");
 }
 
 Result<void> Download::CheckNext(const IncomingAnswer& answer) const {
@@ -105,11 +110,7 @@ Result<void> Download::CheckNext(const IncomingAnswer& answer) const {
   if (!answer.block2 || answer.block2->offset() != bytes_ || answer.format != first_.format) {
     return BadAnswer("a block that is not the one that was asked for");
   }
-  if (answer.block2->more ? answer.payload.size() != BlockBytes(answer.block2->szx)
-                          : answer.payload.size() > BlockBytes(answer.block2->szx)) {
-    return BadAnswer("a block that is not as long as it says");
-  }
-  return Ok();
+  return CheckBlockLength(answer);
 }
 
 Result<void> Download::CheckLength() const {
@@ -151,8 +152,8 @@ Result<void> Download::Begin(const IncomingAnswer& answer) {
                                                        : std::string_view());
   ResponseHead head = MakeHead();
   head.body_bytes = whole ? std::int64_t(answer.payload.size()) : first_.size2;
-  head.version_only = whole && answer.payload.empty() && !version_.empty() &&
-                      (head.status == Status::kOk || head.status == Status::kCreated);
+  const bool written = first_.code == Code(204) || first_.code == Code(201);
+  head.version_only = written && whole && answer.payload.empty() && !version_.empty();
   return sink_->OnHead(head);
 }
 
@@ -163,14 +164,18 @@ Result<Download::Step> Download::Keep(std::string_view block, std::size_t offset
   if (!left_out_ && !block.empty()) std::memcpy(cbor_.data() + offset, block.data(), block.size());
   // The rest of a row that nobody can use is not worth its bytes.
   if (!last && !left_out_) return Step::kNext;
-  HF_TRY(HandOnRow());
-  return Step::kDone;
+  return HandOnRow();
 }
 
-Result<void> Download::HandOnRow() {
+Result<Download::Step> Download::HandOnRow() {
   RowConverter::Row row;
   if (!left_out_) {
-    HF_TRY_ASSIGN(row, converter_.ToJson({cbor_.data(), bytes_}));
+    auto converted = converter_.ToJson({cbor_.data(), bytes_});
+    const bool too_large = !converted && converted.error().code == Code::kTooLarge;
+    if (too_large && method_ == Method::kLookup) return Step::kAskForJson;
+    if (!converted && !too_large) return converted.error();
+    left_out_ = too_large;
+    if (converted) row = *converted;
   }
   version_ = VersionFor(row.version);
   ResponseHead head = MakeHead();
@@ -178,7 +183,7 @@ Result<void> Download::HandOnRow() {
   head.body_bytes = std::int64_t(row.json.size());
   HF_TRY(sink_->OnHead(head));
   if (sink_ != nullptr && !row.json.empty()) HF_TRY(sink_->OnBody(row.json));
-  return Ok();
+  return Step::kDone;
 }
 
 }  // namespace holdfast::transport::coap

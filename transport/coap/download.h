@@ -64,11 +64,12 @@ class Download {
 
  private:
   Result<void> CheckFirst(const IncomingAnswer& answer);
+  Result<void> CheckBlockLength(const IncomingAnswer& answer) const;
   Result<void> CheckNext(const IncomingAnswer& answer) const;
   Result<void> CheckLength() const;
   Result<void> Begin(const IncomingAnswer& answer);
   Result<Step> Keep(std::string_view block, std::size_t offset, bool last);
-  Result<void> HandOnRow();
+  Result<Step> HandOnRow();
   ResponseHead MakeHead() const;
   Version VersionFor(std::string_view row_version) const;
 

@@ -93,7 +93,7 @@ Etag EtagOf(std::string_view version) {
 Result<void> OutgoingRequest::Set(const ServerUrl& server, const Request& request) {
   path_count_ = query_count_ = option_bytes_ = fetch_bytes_ = decoded_bytes_ = 0;
   code_ = CodeOf(request);
-  for (const char c : request.if_match) {
+  for (const unsigned char c : request.if_match) {
     if (c < 0x20 || c == 0x7f) return Invalid("a version with control characters");
   }
   has_if_match_ = !request.if_match.empty();
@@ -111,8 +111,11 @@ Result<void> OutgoingRequest::Set(const ServerUrl& server, const Request& reques
   bool fits = option_bytes_ <= kTargetBytesMax;
   for (const std::string_view argument : query()) fits = fits && argument.size() <= kOptionBytesMax;
   if (fits) return Ok();
-  if (request.method != Method::kList) return Invalid("the server's url is too long for CoAP");
-  return PutFetchBody();
+  if (request.method == Method::kList) HF_TRY(PutFetchBody());
+  if (option_bytes_ > kTargetBytesMax || code_ != kFetch) {
+    return Invalid("the server's url is too long for CoAP");
+  }
+  return Ok();
 }
 
 Result<void> OutgoingRequest::Split(std::string_view target) {

@@ -98,15 +98,19 @@ struct Callbacks {
                                     const coap_pdu_t* received, const coap_mid_t) {
     Session& self = Of(session);
     const coap_bin_const_t token = coap_pdu_get_token(received);
-    const bool ours = self.waiting_ && token.length == self.token_bytes_ &&
+    // An acknowledgement belongs to a message by its id, an answer to a request by its token.
+    const bool another = coap_pdu_get_type(received) == COAP_MESSAGE_ACK &&
+                         coap_pdu_get_mid(received) != self.message_id_;
+    const bool ours = self.waiting_ && !another && token.length == self.token_bytes_ &&
                       std::memcmp(token.s, self.token_.data(), token.length) == 0;
     if (!ours) return COAP_RESPONSE_FAIL;  // of an exchange that was given up: reset
     self.OnAnswer(*received);
     return COAP_RESPONSE_OK;
   }
   static void OnNack(coap_session_t* session, const coap_pdu_t*, const coap_nack_reason_t reason,
-                     const coap_mid_t) {
-    Of(session).OnNack(reason);
+                     const coap_mid_t id) {
+    Session& self = Of(session);
+    if (reason != COAP_NACK_RST || id == self.message_id_) self.OnNack(reason);
   }
   static int OnEvent(coap_session_t* session, const coap_event_t event) {
     Of(session).OnEvent(event);
@@ -199,7 +203,7 @@ void Session::Close() {
   failure_.reset();
   verify_flags_ = 0;
   meter_.last_errno = 0;
-  last_alert = alert_ = -1;
+  last_alert = -1;
 }
 
 unsigned Session::LargestSzx(const OutgoingRequest& request) const {
@@ -212,9 +216,9 @@ unsigned Session::LargestSzx(const OutgoingRequest& request) const {
 }
 
 coap_pdu_t* Session::MakePdu(const OutgoingMessage& message) {
-  coap_pdu_t* pdu =
-      coap_pdu_init(COAP_MESSAGE_CON, coap_pdu_code_t(message.request->code()),
-                    coap_new_message_id(session_), coap_session_max_pdu_size(session_));
+  message_id_ = coap_new_message_id(session_);
+  coap_pdu_t* pdu = coap_pdu_init(COAP_MESSAGE_CON, coap_pdu_code_t(message.request->code()),
+                                  coap_mid_t(message_id_), coap_session_max_pdu_size(session_));
   if (pdu == nullptr) return nullptr;
   token_bytes_ = coap_encode_var_safe8(token_.data(), token_.size(), next_token_++);
   bool good = coap_add_token(pdu, token_bytes_, token_.data()) != 0;
@@ -268,13 +272,13 @@ void Session::Work(hal::Duration wait) {
 
 void Session::OnEvent(coap_event_t event) {
   if (event != COAP_EVENT_DTLS_ERROR && event != COAP_EVENT_DTLS_CLOSED) return;
-  if (last_alert >= 0) alert_ = last_alert;
   if (session_ != nullptr && !failure_) failure_ = HandshakeError();
 }
 
 Error Session::HandshakeError() const {
+  const int alert = last_alert;  // it comes before the news that the session has ended
   if (established_) {
-    return {Code::kOffline, Origin::kTls, alert_, "the server ended the session"};
+    return {Code::kOffline, Origin::kTls, alert, "the server ended the session"};
   }
   if (verify_flags_ != 0) {
     constexpr std::uint32_t kDates = MBEDTLS_X509_BADCERT_EXPIRED | MBEDTLS_X509_BADCERT_FUTURE;
@@ -289,8 +293,8 @@ Error Session::HandshakeError() const {
     return {Code::kTlsUntrusted, Origin::kTls, int(verify_flags_),
             "the server's certificate is not trusted: is ca_file the right one?"};
   }
-  if (alert_ >= 0) {
-    return {Code::kTlsUntrusted, Origin::kTls, alert_,
+  if (alert >= 0) {
+    return {Code::kTlsUntrusted, Origin::kTls, alert,
             settings_.credentials->has_psk()
                 ? "the server refuses our PSK: are identity and key those of this device?"
                 : "the server refuses our certificate"};

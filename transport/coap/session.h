@@ -105,7 +105,7 @@ class Session {
   bool established_ = false, waiting_ = false, has_answer_ = false;
   std::optional<Error> failure_;
   std::uint32_t verify_flags_ = 0;
-  int alert_ = -1;
+  int message_id_ = -1;  // of the message under way
   std::uint64_t next_token_ = 1, messages_ = 0;
   std::array<std::uint8_t, 8> token_{};
   std::size_t token_bytes_ = 0;
