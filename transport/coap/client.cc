@@ -77,6 +77,7 @@ Result<void> Client::Begin(const Request& request, ResponseSink& sink) {
   HF_TRY(outgoing_.Set(server_, request));
   request_ = request;
   sink_ = &sink;
+  ++exchange_;
   restarts_ = 0;
   upload_szx_ = kLargestSzx;
   since_ = clock_.Now();
@@ -258,12 +259,14 @@ bool Client::OnUploadAnswer(const IncomingAnswer& answer) {
   switch (Dotted(answer.code)) {
     case 231: OnContinue(answer); return true;
     case 408:
-      if (!upload_blocks_ || restarts_++ >= kRestartsMax) return false;
+      // Once it was answered, a body is never sent again for the sake of the answer's rest.
+      if (download_.begun() || !upload_blocks_ || restarts_++ >= kRestartsMax) return false;
       StartOver();
       return true;
     case 413:
       // Too large a block, not too large a body (RFC 7959 2.9.3).
-      if (body_.empty() || upload_offset_ != 0 || !smaller || restarts_++ >= kRestartsMax) {
+      if (download_.begun() || body_.empty() || upload_offset_ != 0 || !smaller ||
+          restarts_++ >= kRestartsMax) {
         return false;
       }
       StartOver();
@@ -313,8 +316,9 @@ bool Client::OnNoNews(const IncomingAnswer& answer) {
 
 void Client::OnFinalAnswer(const IncomingAnswer& answer) {
   upload_more_ = false;
+  const std::uint64_t exchange = exchange_;
   auto step = download_.Take(answer);
-  if (sink_ == nullptr) return;  // cancelled by the sink
+  if (sink_ == nullptr || exchange != exchange_) return;  // cancelled by the sink
   if (!step) return Finish(step.error());
   switch (*step) {
     case Download::Step::kNext: return;

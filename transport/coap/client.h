@@ -90,6 +90,7 @@ class Client final : public CoapTransport {
 
   // The exchange under way.
   Phase phase_ = Phase::kIdle;
+  std::uint64_t exchange_ = 0;  // counts them
   Request request_;
   ResponseSink* sink_ = nullptr;
   OutgoingRequest outgoing_;

@@ -57,6 +57,7 @@ std::string_view RowConverter::VersionOf(std::string_view json) {
 
 void Download::Reset(Method method) {
   method_ = method;
+  ++answers_;
   bytes_ = blocks_ = 0;
   szx_ = kLargestSzx;
   first_ = {};
@@ -78,8 +79,9 @@ Result<Download::Step> Download::Take(const IncomingAnswer& answer) {
   bytes_ += answer.payload.size();
   HF_TRY(CheckLength());
   if (first_.format == kCbor) return Keep(answer.payload, before, last);
+  const std::uint64_t this_answer = answers_;
   if (blocks_ == 1) HF_TRY(Begin(answer));
-  if (sink_ != nullptr && !answer.payload.empty()) HF_TRY(sink_->OnBody(answer.payload));
+  if (Still(this_answer) && !answer.payload.empty()) HF_TRY(sink_->OnBody(answer.payload));
   return last ? Step::kDone : Step::kNext;
 }
 
@@ -181,8 +183,9 @@ Result<Download::Step> Download::HandOnRow() {
   ResponseHead head = MakeHead();
   head.is_json = !left_out_;
   head.body_bytes = std::int64_t(row.json.size());
+  const std::uint64_t this_answer = answers_;
   HF_TRY(sink_->OnHead(head));
-  if (sink_ != nullptr && !row.json.empty()) HF_TRY(sink_->OnBody(row.json));
+  if (Still(this_answer) && !row.json.empty()) HF_TRY(sink_->OnBody(row.json));
   return Step::kDone;
 }
 

@@ -50,6 +50,7 @@ class Download {
   Download(RowConverter& converter, ResponseSink*& sink) : converter_(converter), sink_(sink) {}
 
   // Before the first block of an answer to a request of this kind.
+  // The sink may end this exchange, and begin another, from inside any call.
   void Reset(Method method);
 
   enum class Step : std::uint8_t {
@@ -76,6 +77,9 @@ class Download {
   RowConverter& converter_;
   ResponseSink*& sink_;
   Method method_ = Method::kList;
+  bool Still(std::uint64_t answer) const { return sink_ != nullptr && answer == answers_; }
+
+  std::uint64_t answers_ = 0;  // counts them
   std::size_t bytes_ = 0, blocks_ = 0;
   unsigned szx_ = kLargestSzx;
   IncomingAnswer first_;  // without its payload

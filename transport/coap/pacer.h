@@ -2,8 +2,9 @@
 // transport/coap/pacer.h - no message id comes back while its first use can still be on the way.
 //
 // Purpose: ids have 16 bits and live for EXCHANGE_LIFETIME, 247 s. 61,696 messages in that time,
-//          250 a second, leave a margin below 65,536. Counted over the whole time, so that a short
-//          backlog is not held up on a fast link.
+//          250 a second, leave a margin below 65,536 (in a window that begins amid a group, up to
+//          255 more). Counted over the whole time, so that a short backlog is not held up on a fast
+//          link.
 // Threads: one.
 // Standard: RFC 7252 4.4 and 4.8.2.
 #ifndef HOLDFAST_TRANSPORT_COAP_PACER_H_
