@@ -49,8 +49,10 @@ void ReadBlock(const coap_opt_t* option, std::optional<CoapBlock>& block, CoapRe
 void OnLog(coap_log_t level, const char* text) {
   std::string_view line(text);
   while (!line.empty() && line.back() == '\n') line.remove_suffix(1);
-  Log(level <= COAP_LOG_ERR ? LogLevel::kError : LogLevel::kInfo, "coap: %.*s",
-      static_cast<int>(line.size()), line.data());
+  // An "alert" is a reset by a peer: nothing that others may fill our log with.
+  const bool ours = level <= COAP_LOG_ERR && level != COAP_LOG_ALERT;
+  Log(ours ? LogLevel::kError : LogLevel::kInfo, "coap: %.*s", static_cast<int>(line.size()),
+      line.data());
 }
 
 bool IsPath(const CoapRequest& request, std::initializer_list<std::string_view> path) {
