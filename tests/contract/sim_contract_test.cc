@@ -3,6 +3,7 @@
 #include "hal/sim/sim_clock.h"
 #include "tests/contract/transport_contract.h"
 #include "transport/sim/sim_transport.h"
+#include "transport/two_carriers.h"
 
 using namespace holdfast;
 using namespace holdfast::transport;
@@ -185,4 +186,60 @@ TEST(SimServers, ChangesAreStrictlyOrderedWhateverTheClockDoes) {
     last = row->updated_at;
   }
   LONGS_EQUAL(20, server.writes());
+}
+
+TEST_GROUP(TwoCarriersTest) {
+  hal::SimClock clock;
+  SimServer server{clock, {}};
+  SimTransport* small = nullptr;
+  SimTransport* large = nullptr;
+  std::unique_ptr<TwoCarriers> both;
+
+  void setup() override {
+    auto one = std::make_unique<SimTransport>(server, clock);
+    auto other = std::make_unique<SimTransport>(server, clock);
+    small = one.get();
+    large = other.get();
+    both = std::make_unique<TwoCarriers>(std::move(one), std::move(other));
+  }
+  void Insert(const std::string& id, std::size_t bytes) {
+    std::string body = "{\"id\":\"" + id + "\",\"sensor\":\"";
+    body += std::string(bytes - body.size() - 2, 'x') + "\"}";
+    KeepingSink sink;
+    Run(*both, Write(Method::kInsert, "readings", "", body), sink);
+    CHECK(sink.answered(Status::kCreated));
+  }
+};
+
+TEST(TwoCarriersTest, BodiesOverTheLimitTakeTheOtherWay) {
+  Insert("a", 200);
+  Insert("b", TwoCarriers::kLargeBodyBytes);
+  LONGS_EQUAL(2, small->traffic().requests);
+  LONGS_EQUAL(0, large->traffic().requests);
+  Insert("c", TwoCarriers::kLargeBodyBytes + 1);
+  LONGS_EQUAL(2, small->traffic().requests);
+  LONGS_EQUAL(1, large->traffic().requests);
+  KeepingSink sink;
+  Run(*both, Lookup("readings", "c"), sink);
+  CHECK(sink.answered(Status::kOk));
+  LONGS_EQUAL(3, small->traffic().requests);
+}
+
+TEST(TwoCarriersTest, TrafficIsThatOfBoth) {
+  Insert("a", 200);
+  Insert("b", TwoCarriers::kLargeBodyBytes + 1);
+  LONGS_EQUAL(2, both->traffic().requests);
+  LONGS_EQUAL(2, both->traffic().connections);
+  CHECK(both->traffic().bytes_sent > TwoCarriers::kLargeBodyBytes);
+}
+
+TEST(TwoCarriersTest, ACancelReachesTheOneThatIsAtWork) {
+  KeepingSink sink;
+  const std::string body(TwoCarriers::kLargeBodyBytes + 1, ' ');
+  CHECK(both->Begin(Write(Method::kInsert, "readings", "", body), sink).ok());
+  auto busy = both->ReloadCredentials();
+  CHECK(!busy && busy.error().code == Code::kBusy);
+  both->Cancel();
+  CHECK(sink.failed(Code::kCancelled));
+  CHECK(both->ReloadCredentials().ok());
 }
