@@ -94,7 +94,11 @@ Result<Applied> SqliteStore::ApplyRemote(const Table& table, RowView server_row)
         HF_TRY(Miss(own, id));
         return Applied::kSkippedPending;
       }
-      if (!deleted && !version.empty() && own.find.Text(0) == version) {
+      // A carrier that answers a push with the version alone leaves the date to the next pull.
+      const std::string_view date = FindText(server_row, kUpdatedAt);
+      const bool dated = date.empty() || SameValue(ColumnType::kDatetime, Value::Text(date),
+                                                   Value::Text(own.find.Text(3)));
+      if (!deleted && !version.empty() && own.find.Text(0) == version && dated) {
         HF_TRY(Met(own, id));
         return Applied::kUnchanged;
       }

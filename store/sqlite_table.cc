@@ -35,7 +35,7 @@ void SqliteTable::SetColumns(std::vector<Column> columns) {
   find.Assign(
       "SELECT version,__op,__op IS NOT NULL AND EXISTS(SELECT 1 FROM __operations WHERE "
       "sequence=r.__op AND itemId=r.id AND tableName=" +
-      text + ") FROM " + quoted_name + " r WHERE id=?1");
+      text + "),updatedAt FROM " + quoted_name + " r WHERE id=?1");
   columns_of.Assign("SELECT id" + all + " FROM " + quoted_name + " WHERE id=?1");
   complete.Assign("UPDATE " + quoted_name +
                   " SET version=?2,createdAt=ifnull(?3,createdAt),updatedAt=ifnull(?4,updatedAt),"

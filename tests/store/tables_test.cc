@@ -174,6 +174,19 @@ TEST(StoreTables, APulledRowIsNotQueued) {
   CHECK(token.ok() && token->empty());
 }
 
+TEST(StoreTables, DatesOfARowThatAPushAnsweredWithItsVersionAloneComeWithAPull) {
+  const Table& table = f->DefineReadings();
+  f->Sql("INSERT INTO readings(id,value) VALUES('a',1)");
+  f->PushAll();
+  const std::string version = f->Get("SELECT version FROM readings");
+  CHECK(f->store->BeginPage().ok());
+  CHECK(Apply(table, Remote("a", version.c_str(), 1)) == Applied::kStored);
+  CHECK(Apply(table, Remote("a", version.c_str(), 1)) == Applied::kUnchanged);
+  CHECK(f->store->EndPage(table, "q", "").ok());
+  STRCMP_EQUAL("2026-01-01T00:00:00Z|2026-01-02T00:00:00.1234567Z",
+               f->Get("SELECT createdAt,updatedAt FROM readings").c_str());
+}
+
 TEST(StoreTables, EveryRowOfAPageKeepsItsOwnColumns) {
   const Table& table = f->DefineReadings();
   CHECK(f->store->BeginPage().ok());
