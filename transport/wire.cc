@@ -140,6 +140,8 @@ std::optional<std::int64_t> Whole(const Value& value) {
 
 }  // namespace
 
+Result<void> EncodeScalar(const Field& field, TextWriter& out) { return EncodeValue(field, out); }
+
 Result<void> EncodeRow(RowView row, TextWriter& out) {
   char before = '{';
   for (const Field& field : row) {

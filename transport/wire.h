@@ -31,6 +31,9 @@ namespace holdfast::wire {
 // that is not UTF-8 (any program writes to the database): no server could take that row.
 Result<void> EncodeRow(RowView row, TextWriter& out);
 
+// One value of such a row, without its name. A full writer is no error here.
+Result<void> EncodeScalar(const Field& field, TextWriter& out);
+
 // A string as JSON, with quotes; what is not UTF-8 in it becomes U+FFFD.
 void EncodeString(std::string_view text, TextWriter& out);
 

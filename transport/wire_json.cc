@@ -61,8 +61,8 @@ const char* SkipPlain(const char* at, const char* end) {
   return at;
 }
 
-JsonReader::JsonReader(std::string_view text)
-    : begin_(text.data()), end_(begin_ + text.size()), at_(begin_) {
+JsonReader::JsonReader(std::string_view text, std::size_t most_nodes)
+    : begin_(text.data()), end_(begin_ + text.size()), at_(begin_), most_nodes_(most_nodes) {
   if (text.size() > limits::kRowBytes) {
     Fail("a row is longer than its limit", Code::kTooLarge, limits::kRowBytes);
   } else if (!IsUtf8(text)) {
@@ -104,8 +104,8 @@ bool JsonReader::End() {
 
 bool JsonReader::CountNode() {
   if (error_) return false;
-  if (++nodes_ <= limits::kJsonNodes) return true;
-  return Fail("JSON with too many values", Code::kTooLarge, limits::kJsonNodes);
+  if (++nodes_ <= most_nodes_) return true;
+  return Fail("JSON with too many values", Code::kTooLarge, most_nodes_);
 }
 
 bool JsonReader::String(Arena& arena, std::string_view& out) {

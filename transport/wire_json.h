@@ -15,6 +15,7 @@
 #include <string_view>
 
 #include "hal/base/arena.h"
+#include "hal/base/limits.h"
 #include "hal/base/result.h"
 #include "hal/base/row.h"
 
@@ -23,7 +24,7 @@ namespace holdfast::wire {
 class JsonReader {
  public:
   // A byte order mark in front is stepped over (RFC 8259, 8.1).
-  explicit JsonReader(std::string_view text);
+  explicit JsonReader(std::string_view text, std::size_t most_nodes = limits::kJsonNodes);
 
   bool SkipSpace();   // true when something is left
   bool Next(char c);  // takes `c` when it stands here, after white space
@@ -37,6 +38,8 @@ class JsonReader {
   bool Any(std::string_view& raw);
 
   bool at_container() const { return at_ != end_ && (*at_ == '{' || *at_ == '['); }
+  bool at(char c) const { return at_ != end_ && *at_ == c; }
+  bool failed() const { return error_.has_value(); }
   bool Fail(const char* what) { return Fail(what, Code::kBadAnswer, offset()); }
   bool Fail(const Error& error);
   const Error& error() const { return *error_; }
@@ -58,7 +61,7 @@ class JsonReader {
   const char* end_;
   const char* at_;
   std::size_t depth_ = 1;  // the object of a row counts
-  std::size_t nodes_ = 0;
+  std::size_t nodes_ = 0, most_nodes_;
   std::optional<Error> error_;
 };
 

@@ -48,6 +48,12 @@ inline constexpr std::size_t kUrlBytes = 8192;
 // A crash sends at most this many rows again, and the server recognises each.
 inline constexpr std::size_t kPushWindowRows = 64;
 
+// One bulk: operations, and bytes of its body before it is packed. A thousand small rows are some
+// 70 kB; the server reads a body whole, and the device keeps 130 bytes an operation until it knows
+// the outcome.
+inline constexpr std::size_t kBulkOperations = 1000;
+inline constexpr std::size_t kBulkBytes = 256 << 10;
+
 // The error text a server gave, as kept in __errors.
 inline constexpr std::size_t kServerWordsBytes = 2048;
 

@@ -18,6 +18,7 @@
 namespace holdfast {
 
 using Ticks = std::int64_t;
+inline constexpr Ticks kTicksPerMicrosecond = 10;
 inline constexpr Ticks kTicksPerMillisecond = 10000;
 inline constexpr Ticks kTicksPerSecond = 10000000;
 
