@@ -3,6 +3,7 @@
 #ifndef HOLDFAST_SERVER_HOST_H_
 #define HOLDFAST_SERVER_HOST_H_
 
+#include "server/bulk_service.h"
 #include "server/changes.h"
 #include "server/devices.h"
 #include "server/request_log.h"
@@ -12,9 +13,11 @@ namespace holdfast::server {
 
 struct Host {
   TablesService& tables;
+  BulkService& bulks;
   DeviceFile& devices;
   Changes& changes;
   RequestLog& log;
+  wire::GzipPacker& packer;
   bool allow_anonymous = false;
   bool draining = false;
 };

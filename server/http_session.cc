@@ -18,6 +18,9 @@ namespace http = beast::http;
 namespace {
 
 constexpr std::size_t kBufferBytes = 64u << 10;
+constexpr std::string_view kAnnouncement = ", bulk=1000, bytes=262144, enc=(gzip)";
+static_assert(limits::kBulkOperations == 1000 && limits::kBulkBytes == 262144);
+constexpr std::size_t kWorthPacking = 1024;
 constexpr std::size_t kOneRecord = 12u << 10;  // head and body leave together up to this
 
 std::string_view View(beast::string_view text) { return {text.data(), text.size()}; }
@@ -52,6 +55,20 @@ const char* TypeName(BodyType type) {
     case BodyType::kText: return "text/plain";
   }
   return "application/json; charset=utf-8";
+}
+
+// gzip among the codings, and not with a weight of zero.
+bool AcceptsGzip(std::string_view accepted) {
+  while (!accepted.empty()) {
+    std::string_view one = accepted.substr(0, accepted.find(','));
+    accepted.remove_prefix(std::min(one.size() + 1, accepted.size()));
+    while (!one.empty() && one.front() == ' ') one.remove_prefix(1);
+    std::string_view name = one.substr(0, one.find_first_of("; "));
+    const std::size_t weight = one.find("q=");
+    const bool none = weight != one.npos && ParseReal(one.substr(weight + 2)).value_or(1) == 0;
+    if (EqualsIgnoreCase(name, "gzip")) return !none;
+  }
+  return false;
 }
 
 bool IsHost(std::string_view text) {
@@ -117,6 +134,7 @@ asio::awaitable<bool> HttpSession::ServeOne() {
   }
   const Request& request = parser.get();
   co_await Answer(request);
+  Pack(Joined(request, "Accept-Encoding"));
   const bool keep_alive = request.keep_alive() && !host_.draining && !last_;
   Allow(limits_.answer, response_.body.size());
   const bool sent = co_await Send(&request, keep_alive);
@@ -215,6 +233,11 @@ asio::awaitable<void> HttpSession::Answer(const Request& request) {
     if (!access.allowed) {
       response_.AddHeader("WWW-Authenticate", "Bearer");
       response_.Refuse(401, access.why);
+    } else if (path == "/bulk") {
+      host_.bulks.Serve({device_, View(request.method_string()), header("Content-Type"),
+                         header("Content-Encoding")},
+                        request.body(), response_);
+      response_.AddHeader("Cache-Control", "no-store");
     } else if (path == "/changes") {
       co_await TellChanges(View(request.method_string()), target);
     } else {
@@ -243,15 +266,30 @@ asio::awaitable<void> HttpSession::Answer(const Request& request) {
                     response_.body.size(), Clock::now() - started);
 }
 
+// Long bodies that are no single row: a row's tag stands for its bytes.
+void HttpSession::Pack(std::string_view accepted) {
+  if (response_.body.size() < kWorthPacking || !response_.version.empty()) return;
+  response_.AddHeader("Vary", "Accept-Encoding");
+  if (!AcceptsGzip(accepted)) return;
+  out_.Truncate(0);
+  out_.Reserve(response_.body.size());
+  auto packed = host_.packer.Pack(response_.body.view(), out_.Free().first(response_.body.size()));
+  if (!packed) return;
+  response_.body.Truncate(0);
+  response_.body.Append(*packed);
+  response_.AddHeader("Content-Encoding", "gzip");
+}
+
 void HttpSession::Describe() {
-  response_.body.Append("{\"v\":1,\"server\":\"holdfast-" HOLDFAST_VERSION
-                        "\",\"protocols\":[\"2.0\",\"3.0\"],\"tables\":\"/tables\",\"changes\":\"/"
-                        "changes\",\"limits\":{\"row_bytes\":" +
-                        std::to_string(limits::kRowBytes) +
-                        ",\"page_rows\":" + std::to_string(limits::kPageRows) +
-                        ",\"id_bytes\":" + std::to_string(limits::kIdBytes) +
-                        ",\"columns\":" + std::to_string(limits::kColumns) +
-                        ",\"tables\":" + std::to_string(limits::kTables) + "}}");
+  response_.body.Append(
+      "{\"v\":1,\"server\":\"holdfast-" HOLDFAST_VERSION
+      "\",\"protocols\":[\"2.0\",\"3.0\"],\"tables\":\"/tables\",\"changes\":\"/"
+      "changes\",\"limits\":{\"row_bytes\":" +
+      std::to_string(limits::kRowBytes) + ",\"page_rows\":" + std::to_string(limits::kPageRows) +
+      ",\"id_bytes\":" + std::to_string(limits::kIdBytes) + ",\"columns\":" +
+      std::to_string(limits::kColumns) + ",\"tables\":" + std::to_string(limits::kTables) +
+      "},\"bulk\":{\"path\":\"/bulk\",\"operations\":" + std::to_string(limits::kBulkOperations) +
+      ",\"bytes\":" + std::to_string(limits::kBulkBytes) + ",\"codings\":[\"gzip\"]}}");
   response_.AddHeader("Cache-Control", "max-age=3600");
 }
 
@@ -292,7 +330,11 @@ asio::awaitable<bool> HttpSession::Send(const Request* request, bool keep_alive)
   const bool head = request != nullptr && request->method() == http::verb::head;
   std::string lines = "HTTP/1.1 " + std::to_string(status) + " ";
   lines += View(http::obsolete_reason(static_cast<http::status>(status)));
-  lines += "\r\nHoldfast: v=1\r\nx-zumo-server-version: holdfast-" HOLDFAST_VERSION "\r\n";
+  lines += "\r\nHoldfast: v=1";
+  // What this server takes is said once a connection: devices pay for each byte.
+  if (!announced_) lines += kAnnouncement;
+  announced_ = true;
+  lines += "\r\nx-zumo-server-version: holdfast-" HOLDFAST_VERSION "\r\n";
   lines += DateHeader();
   if (!response_.version.empty()) lines += "ETag: \"" + response_.version + "\"\r\n";
   if (!response_.location.empty()) lines += "Location: " + response_.location + "\r\n";

@@ -58,6 +58,7 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
   boost::asio::awaitable<bool> Continue(Parser& parser);
   boost::asio::awaitable<void> Answer(const Request& request);
   boost::asio::awaitable<bool> Send(const Request* request, bool keep_alive);
+  void Pack(std::string_view accepted);
   void Describe();
   boost::asio::awaitable<void> TellChanges(std::string_view method, std::string_view target);
   void Allow(std::chrono::milliseconds time, std::size_t bytes = 0);
@@ -72,6 +73,7 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
   std::string device_;
   Clock::time_point deadline_;
   bool idle_ = true;
+  bool announced_ = false;
   bool timed_out_ = false;
   bool refused_ = false;  // the request could not be read; response_ says why
   bool last_ = false;     // the peer is not to be trusted with another request

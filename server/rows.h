@@ -87,6 +87,7 @@ struct Write {
   Conditions conditions;
   bool revive = false;  // kUpdate, kReplace: a soft-deleted row comes back, instead of kGone
   RowSink* sink = nullptr;
+  bool quiet = false;  // kInsert: of a row that is made, the sink hears nothing
 
   // Set by Apply().
   Outcome outcome = Outcome::kFailed;
@@ -112,12 +113,50 @@ struct ListResult {
   std::string reason;
 };
 
+// Who sends a bulk, and what it says of itself (transport/wire_bulk.h).
+struct Sender {
+  std::string device;  // by the transport; "" for anybody
+  std::string installation, incarnation;
+  std::int64_t acknowledged = 0, applied = 0;
+};
+
+// An operation of a bulk: a write with a name by which it is known when it comes again.
+struct Operated {
+  Write write;
+  std::int64_t sequence = 0, changes = 0;
+  std::uint32_t digest = 0;  // of all that it says: the same operation has the same one
+};
+
+// The operations of one bulk, one at a time, and what becomes of each.
+class Bulk {
+ public:
+  virtual ~Bulk() = default;
+  // Null: there are no more. Throws MalformedBulk: nothing of the bulk is then applied.
+  virtual Operated* Next() = 0;
+  // It is applied. `earlier`: not negative when that was done before, with those `changes`.
+  virtual void OnApplied(const Operated& operated, std::int64_t moment, std::int64_t earlier) = 0;
+  // By write.outcome, for write.reason; the write's sink got the row when there is one to show.
+  virtual void OnRefused(const Operated& operated) = 0;
+};
+
+enum class BulkOutcome : std::uint8_t {
+  kDone,      // each operation has its own outcome
+  kRewound,   // the sender has forgotten what it knew: an old image, or a copy of another device
+  kRestored,  // we have forgotten what the sender knows: an old backup, or another server
+  kFailed,    // the storage could not; nothing was changed
+};
+
 class Rows {
  public:
   virtual ~Rows() = default;
 
   // All in one durable transaction; each succeeds or fails alone.
   virtual void Apply(std::span<Write* const> writes) = 0;
+
+  // All that succeed in one durable transaction, together with the record by which an operation is
+  // known when it comes again: it is then not applied a second time, and has the moment that it
+  // had.
+  virtual BulkOutcome ApplyBulk(const Sender& sender, Bulk& bulk) = 0;
 
   // kDone, kMissing, kGone (a soft-deleted row, and not asked for), kNoTable, kFailed.
   virtual Outcome Lookup(std::string_view table, std::string_view id, bool include_deleted,

@@ -89,8 +89,11 @@ int Serve(const ServeOptions& options) {
   if (options.page_rows != 0) pages.page_rows = pages.most_rows = options.page_rows;
   Changes changes(io.get_executor(), rows.Newest());
   TablesService tables(rows, writer, changes, pages);
+  BulkService bulks(rows, changes);
   RequestLog log(options.json_log);
-  Host host{tables, devices, changes, log, options.allow_anonymous, false};
+  auto packer = wire::GzipPacker::Create();
+  if (!packer) throw std::runtime_error("no memory");
+  Host host{tables, bulks, devices, changes, log, **packer, options.allow_anonymous, false};
   HttpServer server(io, tls, host, options.limits, options.max_connections);
   std::vector<std::string> places;
   for (const std::string& text : https) places.push_back(server.Listen(ParseEndpoint(text)));

@@ -14,7 +14,14 @@ constexpr const char* kCatalog =
     " hard_delete INTEGER NOT NULL, grow INTEGER NOT NULL) WITHOUT ROWID;"
     "CREATE TABLE IF NOT EXISTS __columns(tbl TEXT COLLATE NOCASE, position INTEGER,"
     " name TEXT NOT NULL, type TEXT NOT NULL, declared INTEGER NOT NULL,"
-    " PRIMARY KEY(tbl, position)) WITHOUT ROWID;";
+    " PRIMARY KEY(tbl, position)) WITHOUT ROWID;"
+    "CREATE TABLE IF NOT EXISTS __senders(id INTEGER PRIMARY KEY, device TEXT NOT NULL,"
+    " installation TEXT NOT NULL, incarnation TEXT NOT NULL, acknowledged INTEGER NOT NULL,"
+    " told_applied INTEGER NOT NULL, applied INTEGER NOT NULL, used INTEGER NOT NULL,"
+    " UNIQUE(device, installation, incarnation));"
+    "CREATE TABLE IF NOT EXISTS __outcomes(sender INTEGER, first INTEGER, changes INTEGER,"
+    " count INTEGER NOT NULL, moment INTEGER NOT NULL, digests BLOB NOT NULL,"
+    " PRIMARY KEY(sender, first, changes)) WITHOUT ROWID;";
 
 void RunOnce(Statement statement, std::initializer_list<Value> values, const Database& database) {
   int index = 0;

@@ -83,6 +83,7 @@ class Database {
 
   bool in_transaction() const { return sqlite3_get_autocommit(handle_.get()) == 0; }
   int changes() const { return sqlite3_changes(handle_.get()); }
+  std::int64_t last_row_id() const { return sqlite3_last_insert_rowid(handle_.get()); }
   const char* message() const { return sqlite3_errmsg(handle_.get()); }
 
  private:

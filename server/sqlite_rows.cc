@@ -76,6 +76,7 @@ SqliteRows::SqliteRows(const std::string& path, const SchemaFile& schema, Change
   commit_ = database_.Prepare("COMMIT");
   savepoint_ = database_.Prepare("SAVEPOINT one");
   release_ = database_.Prepare("RELEASE one");
+  PrepareBulk();
 }
 
 SqliteRows::~SqliteRows() = default;
@@ -155,7 +156,7 @@ Outcome SqliteRows::Execute(Write& write, Table& table) {
 }
 
 void SqliteRows::Stamp(Statement& statement, int moment_index, int version_index) {
-  const std::int64_t moment = clock_.Next();
+  const std::int64_t moment = together_ ? clock_.Following() : clock_.Next();
   moment_text_ = ChangeClock::TextOf(moment);
   version_text_ = ChangeClock::VersionOf(moment);
   statement.Bind(moment_index, moment_text_.view());
@@ -172,6 +173,7 @@ Outcome SqliteRows::Insert(Write& write, Table& table) {
   }
   server::Execute(insert, database_);
   const bool inserted = database_.changes() == 1;
+  if (inserted && write.quiet) return Outcome::kDone;
   if (!Present(write, table)) return Outcome::kTooLarge;
   return inserted ? Outcome::kDone : Outcome::kExists;
 }

@@ -9,7 +9,10 @@
 // Order:   updatedAt is assigned inside the one writing transaction, so the order of commits is the
 //          order of moments. The last moment is found again from the rows; a hard delete leaves it
 //          in __meta.
-// Threads: one. Files: sqlite_rows.cc writes, sqlite_catalog.cc tables, sqlite_list.cc reads.
+// Bulks:   __senders knows each (device, installation, incarnation), __outcomes what it was told: a
+//          line for operations of consecutive sequences and moments.
+// Threads: one. Files: sqlite_rows.cc writes, sqlite_bulk.cc many at once, sqlite_catalog.cc
+// tables, sqlite_list.cc reads.
 #ifndef HOLDFAST_SERVER_SQLITE_ROWS_H_
 #define HOLDFAST_SERVER_SQLITE_ROWS_H_
 
@@ -35,6 +38,7 @@ class SqliteRows : public Rows {
   ~SqliteRows() override;
 
   void Apply(std::span<Write* const> writes) override;
+  BulkOutcome ApplyBulk(const Sender& sender, Bulk& bulk) override;
   Outcome Lookup(std::string_view table, std::string_view id, bool include_deleted,
                  RowSink& sink) override;
   std::string Newest() const override;
@@ -71,6 +75,29 @@ class SqliteRows : public Rows {
   void Stamp(Statement& statement, int moment_index, int version_index);
   Result<void> Emit(Table& table, Statement& row, RowSink& sink);
 
+  // sqlite_bulk.cc
+  // What a sender was told of operations that were applied one after the other.
+  struct Told {
+    std::int64_t first = 0, count = 0, changes = 0, moment = 0;
+    std::string digests;  // 4 bytes each
+  };
+  struct KnownSender {
+    std::int64_t id = 0, acknowledged = 0, told_applied = 0, applied = 0;
+  };
+  struct Earlier {
+    std::int64_t changes = 0, moment = 0;
+    std::uint32_t digest = 0;
+  };
+  void PrepareBulk();
+  BulkOutcome ApplyBulkInTransaction(const Sender& sender, Bulk& bulk);
+  bool FindSender(const Sender& sender, KnownSender& known);
+  void NoteSender(const Sender& sender, KnownSender& known);
+  bool FindEarlier(const KnownSender& sender, const Operated& operated, Earlier& earlier);
+  void ApplyOperated(Operated& operated);
+  bool MayGrow(const Write& write);
+  void Tell(const KnownSender& sender, const Operated& operated, std::int64_t moment, Told& told);
+  void KeepTold(const KnownSender& sender, Told& told);
+
   // sqlite_list.cc
   bool BuildList(const ListQuery& query, Table& table, ListSql& sql, std::string& reason);
   bool SelectedColumns(const ListQuery& query, Table& table, ListSql& sql, std::string& reason);
@@ -86,6 +113,9 @@ class SqliteRows : public Rows {
   bool catalog_changed_ = false;  // inside the transaction: reload when it is rolled back
   bool hard_deleted_ = false;
   Statement begin_, commit_, savepoint_, release_;
+  bool together_ = false;  // moments follow each other without a gap
+  Statement find_sender_, add_sender_, note_sender_, drop_senders_, find_told_, keep_told_,
+      forget_told_;
   TimestampText moment_text_;
   std::string version_text_;
   std::unique_ptr<char[]> scratch_;  // values that had to be conformed; texts of filters

@@ -99,6 +99,10 @@ class Server:
         plain = socket.create_connection(("127.0.0.1", self.port), timeout=20)
         return self.context(device).wrap_socket(plain, server_hostname="127.0.0.1")
 
+    def resident_kib(self):
+        with open(f"/proc/{self.process.pid}/status") as status:
+            return int(re.search(r"VmRSS:\s+(\d+)", status.read())[1])
+
     def token(self, device):
         return open(f"{self.data}/{device}.token").read().strip()
 
@@ -147,6 +151,21 @@ def row_of(answer, status=200):
     assert answer.headers["x-zumo-server-version"].startswith("holdfast-")
     assert answer.headers["Cache-Control"] == "no-cache"
     return row
+
+
+def run_each(tests):
+    """As run(); each function has a server of its own, and a client of it."""
+    names = sys.argv[2:] or [n for n in tests if n.startswith("test_")]
+
+    def alone(test):
+        def call(_):
+            server = Server().start()
+            try:
+                test(Client(server), server)
+            finally:
+                server.close()
+        return call
+    return run({name: alone(tests[name]) for name in names})
 
 
 def run(tests):
