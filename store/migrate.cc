@@ -101,6 +101,12 @@ Result<bool> IsCurrent(sqlite3* database) {
 
 }  // namespace
 
+Result<void> RenewIncarnation(sqlite3* database, hal::Random& random) {
+  HF_TRY(Execute(database, "DELETE FROM __config WHERE id IN('incarnation','idPrefix','applied')"));
+  HF_TRY(AddRandom(database, random, "incarnation", kIncarnationBytes));
+  return AddRandom(database, random, "idPrefix", kPrefixBytes);
+}
+
 Result<void> Migrate(sqlite3* database, hal::Random& random) {
   HF_TRY_ASSIGN(const bool current, IsCurrent(database));
   if (current) return Ok();

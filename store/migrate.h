@@ -15,6 +15,9 @@ namespace holdfast::store {
 // All in one transaction; idempotent.
 Result<void> Migrate(sqlite3* database, hal::Random& random);
 
+// Another incarnation, and another prefix for the ids that are made here. REQUIRES: a transaction.
+Result<void> RenewIncarnation(sqlite3* database, hal::Random& random);
+
 }  // namespace holdfast::store
 
 #endif  // HOLDFAST_STORE_MIGRATE_H_

@@ -2,13 +2,32 @@
 // Outcomes: an operation leaves the queue only in the transaction that stores what became of it.
 #include <sys/stat.h>
 
+#include <algorithm>
+
 #include "store/sqlite_store.h"
 
 namespace holdfast::store {
 
 // ------------------------------------------------------------------------------------- completion
 
-Result<void> SqliteStore::Complete(std::span<const Completion> completions) {
+Result<std::size_t> Store::Complete(std::span<const Completion> completions) {
+  class Listed : public CompletionSource {
+   public:
+    explicit Listed(std::span<const Completion> list) : list_(list) {}
+    Result<bool> Next(Completion& completion) override {
+      if (at_ == list_.size()) return false;
+      completion = list_[at_++];
+      return true;
+    }
+
+   private:
+    std::span<const Completion> list_;
+    std::size_t at_ = 0;
+  } listed(completions);
+  return Complete(listed);
+}
+
+Result<std::size_t> SqliteStore::Complete(CompletionSource& completions) {
   Transaction transaction(*this);
   HF_TRY(transaction.Start(Writer::kHoldfast));
   bool errors = false;
@@ -17,16 +36,22 @@ Result<void> SqliteStore::Complete(std::span<const Completion> completions) {
     const Using use(any_error_);
     HF_TRY_ASSIGN(errors, any_error_.Step());
   }
-  std::int64_t highest = 0;
-  for (const Completion& completion : completions) {
-    HF_TRY(CompleteOne(completion, highest));
+  Tally tally;
+  Completion completion;
+  for (;;) {
+    HF_TRY_ASSIGN(const bool more, completions.Next(completion));
+    if (!more) break;
+    HF_TRY(CompleteOne(completion, tally));
     if (errors) HF_TRY(DropError(completion.sequence));
+    if (completion.identified) tally.applied = std::max(tally.applied, completion.sequence);
   }
-  if (highest > 0) HF_TRY(KeepSequence(highest));
-  return transaction.Commit();
+  if (tally.highest > 0) HF_TRY(KeepSequence(tally.highest));
+  if (tally.applied > 0) HF_TRY(NoteApplied(tally.applied));
+  HF_TRY(transaction.Commit());
+  return tally.stay;
 }
 
-Result<void> SqliteStore::CompleteOne(const Completion& completion, std::int64_t& highest) {
+Result<void> SqliteStore::CompleteOne(const Completion& completion, Tally& tally) {
   SqliteTable& table = Own(*completion.table);
   HF_TRY(Ready(remove_unchanged_));
   remove_unchanged_.Bind(1, completion.sequence);
@@ -34,7 +59,7 @@ Result<void> SqliteStore::CompleteOne(const Completion& completion, std::int64_t
   HF_TRY(RunReady(remove_unchanged_));
   std::int64_t taken_off = 0;
   if (sqlite3_changes(database_) > 0) {
-    if (completion.sequence > highest) highest = completion.sequence;
+    tally.highest = std::max(tally.highest, completion.sequence);
     if (!completion.row.empty()) HF_TRY(WriteServerRow(table, completion));
     taken_off = completion.sequence;
   } else {
@@ -48,7 +73,7 @@ Result<void> SqliteStore::CompleteOne(const Completion& completion, std::int64_t
     }
     if (!found) return HandOver(completion, table);
     if (is_delete) {
-      if (completion.sequence > highest) highest = completion.sequence;
+      tally.highest = std::max(tally.highest, completion.sequence);
       HF_TRY(Ready(remove_operation_));
       remove_operation_.Bind(1, completion.sequence);
       HF_TRY(RunReady(remove_operation_));
@@ -59,6 +84,7 @@ Result<void> SqliteStore::CompleteOne(const Completion& completion, std::int64_t
       return RunReady(remove_shadow_of_);
     }
     // Edited while it was on its way: what is left is an update on the new version.
+    ++tally.stay;
     if (!completion.row.empty()) {
       Operation operation;
       HF_TRY_ASSIGN(const bool there, Find(completion.sequence, operation));

@@ -40,6 +40,8 @@ SqliteStore::SqliteStore()
       begin_reading_("BEGIN"),
       commit_("COMMIT"),
       rollback_("ROLLBACK"),
+      first_operation_("SELECT sequence FROM __operations ORDER BY sequence LIMIT 1"),
+      last_sequence_("SELECT lastSequence FROM __tracking WHERE id=1"),
       next_operation_(
           "SELECT sequence,tableName,itemId,kind,state,changes,baseVersion,previous,"
           "attempts,ifnull(editedAt,queuedAt) FROM __operations WHERE sequence>?1 ORDER BY "
@@ -135,6 +137,7 @@ SqliteStore::~SqliteStore() {
 Result<void> SqliteStore::Start(const Options& options, hal::Storage& storage,
                                 hal::Random& random) {
   storage_ = &storage;
+  random_ = &random;
   path_ = options.path;
   if (sqlite3_libversion_number() < kSafeSqlite) {
     Log(LogLevel::kWarning,
@@ -161,17 +164,7 @@ Result<void> SqliteStore::Start(const Options& options, hal::Storage& storage,
   HF_TRY_ASSIGN(any_missed_, any_missed.Step());
   any_missed.Reset();
 
-  HF_TRY(Ready(get_config_));
-  const Using use(get_config_);
-  for (auto [key, target] :
-       {std::pair{"installation", &installation_}, {"idPrefix", &id_prefix_}}) {
-    get_config_.Reset();
-    get_config_.Bind(1, std::string_view(key));
-    HF_TRY_ASSIGN(const bool found, get_config_.Step());
-    if (!found) return Error{Code::kCorrupt, Origin::kNone, 0, "__config has no installation"};
-    HF_TRY(target->Assign(get_config_.Text(0)));
-  }
-  return Ok();
+  return LoadNames();
 }
 
 // ---------------------------------------------------------------------------------- transactions

@@ -46,7 +46,11 @@ class SqliteStore final : public Store {
   Result<void> MarkAttempted(std::span<const Attempt> attempts) override;
   Result<void> UnmarkUnsent(std::span<const Attempt> attempts) override;
   Result<Sent> WasSent(const Operation& operation, RowView server_row) override;
-  Result<void> Complete(std::span<const Completion> completions) override;
+  Result<std::size_t> Complete(CompletionSource& completions) override;
+  using Store::Complete;
+  Result<Sender> LoadSender() override;
+  Result<void> BeginIncarnation() override;
+  Result<std::uint64_t> Requeue(const Table& table, std::string_view date) override;
   Result<void> Rebase(std::int64_t sequence, std::string_view version, RowView server_row) override;
   Result<bool> Recognise(std::int64_t sequence, std::string_view version,
                          RowView server_row) override;
@@ -160,12 +164,22 @@ class SqliteStore final : public Store {
   Result<void> LocalJson(const Operation& operation, SqlText& out);
 
   // outcomes.cc
-  Result<void> CompleteOne(const Completion& completion, std::int64_t& highest);
+  // What a set of completions comes to.
+  struct Tally {
+    std::int64_t highest = 0;  // sequence that has left the queue
+    std::int64_t applied = 0;  // sequence whose outcome the server keeps
+    std::size_t stay = 0;      // operations that were edited meanwhile
+  };
+  Result<void> CompleteOne(const Completion& completion, Tally& tally);
   Result<void> HandOver(const Completion& completion, SqliteTable& table);
   Result<void> WriteServerRow(SqliteTable& table, const Completion& completion);
   Result<void> RemoveOperation(std::int64_t sequence);
   Result<void> KeepSequence(std::int64_t removed);
   Result<void> DropError(std::int64_t sequence);
+
+  // sender.cc
+  Result<void> LoadNames();
+  Result<void> NoteApplied(std::int64_t sequence);
 
   // recognise.cc
   Result<std::uint64_t> WrittenColumns(const Operation& operation, RowView server_row);
@@ -175,6 +189,7 @@ class SqliteStore final : public Store {
 
   sqlite3* database_ = nullptr;
   hal::Storage* storage_ = nullptr;
+  hal::Random* random_ = nullptr;
   std::string path_;
   Writer writer_ = Writer::kProgram;
   Open open_ = Open::kNone;
@@ -193,8 +208,8 @@ class SqliteStore final : public Store {
 
   // Statements, by what they do.
   Statement begin_, begin_reading_, commit_, rollback_;
-  Statement next_operation_, find_operation_, operation_exists_, op_changes_, remove_unchanged_,
-      remove_operation_, keep_sequence_, next_sequence_;
+  Statement first_operation_, last_sequence_, next_operation_, find_operation_, operation_exists_,
+      op_changes_, remove_unchanged_, remove_operation_, keep_sequence_, next_sequence_;
   Statement version_of_shadow_, shadow_delete_, remove_shadow_, remove_shadow_of_, shadow_version_;
   Statement mark_, unmark_, sent_, rebase_, hand_over_, moved_, change_kind_, fail_state_, fail_,
       drop_error_, error_kind_, send_again_;

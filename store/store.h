@@ -112,6 +112,24 @@ struct Completion {
   TimestampText created_at, updated_at;
   RowView row;
   bool recognised = false;  // not an answer to the write: others may have written on top of it
+  bool identified = false;  // the server keeps this outcome under the operation's sequence
+};
+
+// Hands out completions one by one, so that a thousand of them need the memory of one.
+class CompletionSource {
+ public:
+  virtual ~CompletionSource() = default;
+  // false: there are no more.
+  virtual Result<bool> Next(Completion& completion) = 0;
+};
+
+// Under which name the server knows the operations of this database, beside installation_id().
+struct Sender {
+  FixedString<64> incarnation;
+  // Every operation up to here has left the queue: nobody will ask for its outcome.
+  std::int64_t acknowledged = 0;
+  // The highest operation that the server has applied under this name, as far as we know.
+  std::int64_t applied = 0;
 };
 
 enum class ErrorKind : std::uint8_t {
@@ -276,7 +294,9 @@ class Store {
   virtual Result<Sent> WasSent(const Operation& operation, RowView server_row) = 0;
   // Outcomes, all in one transaction. An operation whose `changes` moved meanwhile stays queued as
   // an update on the new version; a row deleted meanwhile hands the version to its delete.
-  virtual Result<void> Complete(std::span<const Completion> completions) = 0;
+  // Returns how many stay.
+  virtual Result<std::size_t> Complete(CompletionSource& completions) = 0;
+  Result<std::size_t> Complete(std::span<const Completion> completions);
   // The server holds our content at `version`, but newer local edits wait, or the write has to be
   // made again on that version: same kind, new base.
   virtual Result<void> Rebase(std::int64_t sequence, std::string_view version,
@@ -308,6 +328,16 @@ class Store {
   // Parked operations of these tables are sent again; returns how many.
   virtual Result<std::uint64_t> RetryParked(std::uint64_t tables) = 0;
   virtual Result<void> Errors(Arena& arena, ErrorSink& sink) = 0;
+  // Who we are to the server.
+  virtual Result<Sender> LoadSender() = 0;
+  // From here on another device, as far as the server can tell: a new incarnation, and ids of rows
+  // that no copy of this database makes. For a database that was restored from an image or cloned,
+  // and for a server that was.
+  virtual Result<void> BeginIncarnation() = 0;
+  // Queues, as inserts that know the version they had, the rows without an operation that the
+  // server has dated later than `date` (empty: all that it ever dated); returns how many. For a
+  // server that lost its newest rows.
+  virtual Result<std::uint64_t> Requeue(const Table& table, std::string_view date) = 0;
   // Operations of these tables that a push could send now (failed ones wait for somebody).
   virtual Result<std::uint64_t> CountSendable(std::uint64_t tables) = 0;
   virtual Result<QueueStats> Stats() = 0;
