@@ -66,6 +66,7 @@ struct SyncConfig {
   std::int64_t connect_timeout_ms = 0;
   std::int64_t ack_timeout_ms = 0;
   std::int64_t push_window_rows = 0;
+  std::int64_t bulk_rows = 0;
   std::int64_t page_rows = 0;
   std::int64_t look_back_ms = 0;
   std::int64_t write_back_interval_ms = 0;

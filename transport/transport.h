@@ -23,6 +23,7 @@
 #include "hal/base/limits.h"
 #include "hal/base/result.h"
 #include "hal/clock.h"
+#include "transport/wire_bulk.h"
 
 namespace holdfast::transport {
 
@@ -40,6 +41,9 @@ enum class Method : std::uint8_t {
   // list.since. kOk: the body is the moment of the newest such change, as text; it is what to ask
   // with next time. kNoContent: `wait` has passed without one.
   kWatch,
+  // holdfast-server only: the operations in `body` (transport/wire_bulk.h), one outcome each in the
+  // answer. Only where the server has shown that it can: Capabilities::bulk.
+  kBulk,
 };
 
 // Which rows a kList asks for. All texts are in the 2.0 filter language, not yet encoded; the
@@ -63,7 +67,7 @@ struct Request {
   std::string_view table;
   std::string_view id;        // kLookup, kUpdate, kReplace, kDelete, kUndelete
   std::string_view if_match;  // the version this write stands on; empty: unconditional
-  std::string_view body;      // JSON; kInsert, kUpdate, kReplace
+  std::string_view body;      // JSON; kInsert, kUpdate, kReplace; kBulk: in Bulk::encoding
   // The row as it then is has to be in the answer of a write. A carrier that saves bytes otherwise
   // leaves it out where this side knows it: of an insert, and where `if_match` is given.
   bool want_row = false;
@@ -122,6 +126,16 @@ struct Capabilities {
   Protocol protocol = Protocol::kUnknown;
   bool holdfast = false;   // the server is ours
   FixedString<64> server;  // as it names itself; for `status`
+
+  // How it takes many operations in one exchange. It says so in each answer; a server that refuses
+  // what it has announced is not asked again.
+  struct Bulk {
+    std::size_t operations = 0;  // in one body; 0: it does not
+    std::size_t bytes = 0;       // of a body, before it is packed
+    wire::Encoding encoding = wire::Encoding::kJson;
+  };
+  Bulk bulk;
+  bool gzip = false;  // bodies may go packed, and come so
 };
 
 struct Traffic {

@@ -315,6 +315,10 @@ Result<void> PutPath(const ServerUrl& server, const Request& request, TextWriter
     out.Put(server.base.view()).Put("/changes");
     return Ok();
   }
+  if (request.method == Method::kBulk) {
+    out.Put(server.base.view()).Put("/bulk");
+    return Ok();
+  }
   if (request.table.empty()) return Invalid("a request needs a table");
   out.Put(server.base.view()).Put("/tables/").PutPercentEncoded(request.table);
   if (request.method == Method::kList || request.method == Method::kInsert) return Ok();

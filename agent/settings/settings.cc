@@ -43,6 +43,7 @@ SessionOptions MakeSessionOptions(const config::Config& config,
                                   std::span<const store::Table* const> tables) {
   SessionOptions options;
   options.push_options.window_rows = std::size_t(config.sync.push_window_rows);
+  options.push_options.bulk_operations = std::size_t(config.sync.bulk_rows);
   options.push_options.write_back_interval =
       hal::Duration::Milliseconds(config.sync.write_back_interval_ms);
   options.push_options.timeout = ExchangeTimeout(config);

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/sync/push.h"
 
+#include <algorithm>
+
 #include "agent/sync/conform.h"
 #include "hal/base/log.h"
+#include "transport/wire_moment.h"
 
 namespace holdfast::agent {
 namespace {
@@ -20,6 +23,8 @@ Push::Push(store::Store& store, transport::Transport& transport, hal::Clock& clo
       transport_(transport),
       clock_(clock),
       options_(options),
+      bulk_(new BulkWindow),
+      bulk_bytes_(std::min(options.bulk_bytes, limits::kBulkBytes)),
       content_bytes_(new char[kContentBytes]),
       body_bytes_(new char[kBodyBytes]),
       content_arena_({content_bytes_.get(), kContentBytes}) {
@@ -41,10 +46,12 @@ bool Push::Step(hal::Duration wait) {
     case Phase::kAnswer:
     case Phase::kLookup:
     case Phase::kTombstone:
+    case Phase::kBulk:
       transport_.Pump(wait);
       if (!answer_.done()) return false;
       step = phase_ == Phase::kAnswer   ? OnAnswer()
              : phase_ == Phase::kLookup ? OnLookup()
+             : phase_ == Phase::kBulk   ? OnBulk()
                                         : OnTombstone();
       break;
     case Phase::kDone: break;
@@ -53,12 +60,23 @@ bool Push::Step(hal::Duration wait) {
   return phase_ == Phase::kDone;
 }
 
-// Collects the next window of operations and makes it durably `attempted`, in one commit: a commit
-// per operation would cost two syncs a row.
 Result<void> Push::Take() {
   HF_TRY(WriteBack());
   window_count_ = window_next_ = 0;
-  while (window_count_ < options_.window_rows) {
+  if (bulk_->refused_left() > 0) return TakeRefused();
+  if (TakesBulk()) {
+    HF_TRY_ASSIGN(const bool sent, TakeBulk());
+    if (sent) return Ok();
+    return TakeWindow(1);  // the next one has to go alone
+  }
+  // The first answer tells whether the server takes bulks.
+  return TakeWindow(transport_.traffic().requests == 0 ? 1 : options_.window_rows);
+}
+
+// Collects the next window of operations and makes it durably `attempted`, in one commit: a commit
+// per operation would cost two syncs a row.
+Result<void> Push::TakeWindow(std::size_t most) {
+  while (window_count_ < most) {
     store::Operation operation;
     HF_TRY_ASSIGN(const bool found, store_.Next(cursor_, options_.tables, operation));
     if (!found) break;
@@ -67,7 +85,8 @@ Result<void> Push::Take() {
       break;
     }
     cursor_ = operation.sequence;
-    HF_TRY_ASSIGN(const bool admitted, Admit(operation));
+    store::Content content;
+    HF_TRY_ASSIGN(const bool admitted, Admit(operation, window_[window_count_], content));
     if (admitted) ++window_count_;
   }
   if (window_count_ > 0) {
@@ -84,14 +103,14 @@ Result<void> Push::Take() {
   return Ok();
 }
 
-// Whether the operation can be sent now; fills the window's next place.
-Result<bool> Push::Admit(store::Operation& operation) {
+// Whether the operation can be sent now, as what and with which content.
+Result<bool> Push::Admit(store::Operation& operation, store::Store::Attempt& attempt,
+                         store::Content& out) {
   if (operation.state == State::kFailed) return false;  // waits for somebody: see __errors
   if (operation.previous != 0) {
     ++result_.blocked;
     return false;
   }
-  store::Store::Attempt& attempt = window_[window_count_];
   attempt = {operation.sequence, operation.changes, 0, 0, operation.state == State::kPending};
   if (operation.kind == Kind::kDelete) return true;
 
@@ -123,6 +142,7 @@ Result<bool> Push::Admit(store::Operation& operation) {
   attempt.changes = operation.changes;
   attempt.mask = content->mask;
   attempt.digest = content->digest;
+  out = *content;
   return true;
 }
 
@@ -186,12 +206,23 @@ Result<void> Push::Prepare() {
   return BeginWrite();
 }
 
+// Once an operation: one that was to go with others and turned out to have to go alone has its
+// answer already.
+Result<SyncHandler::Before> Push::Ask(const store::Operation& operation, RowView content) {
+  if (asked_ == operation.sequence) {
+    asked_ = 0;
+    return SyncHandler::Before::kSend;
+  }
+  sent_fields_.clear();
+  return options_.handler->BeforeSend(operation, content, sent_fields_);
+}
+
 // false: the operation is not sent now.
 Result<bool> Push::AskHandler() {
   if (options_.handler == nullptr) return true;
   store::Content& content = current_.content;
-  sent_fields_.clear();
-  switch (options_.handler->BeforeSend(current_.operation, content.fields, sent_fields_)) {
+  HF_TRY_ASSIGN(const SyncHandler::Before wish, Ask(current_.operation, content.fields));
+  switch (wish) {
     case SyncHandler::Before::kSend: break;
     case SyncHandler::Before::kSkip:
       HF_TRY(store_.UnmarkUnsent({&window_[window_next_], 1}));
@@ -408,6 +439,10 @@ Result<void> Push::OnServerRow(RowView row, std::string_view version) {
   if (operation.kind != Kind::kDelete && SameAsSent(row)) {
     return OnDone({Verdict::kDone, {}, row, version}, true);
   }
+  if (IsOlderThanOurs(version)) {
+    HF_TRY(store_.ChangeKind(operation.sequence, Kind::kUpdate, version));
+    return SendAgain();
+  }
   if (sent == store::Store::Sent::kNever || is_deleted) return Conflict(row, version);
   // An earlier attempt arrived, and the row was edited since: send the rest on top of it.
   HF_TRY(ConformRow(*operation.table, row, answer_.arena(), server_fields_));
@@ -418,6 +453,15 @@ Result<void> Push::OnServerRow(RowView row, std::string_view version) {
   HF_TRY_ASSIGN(const bool ours,
                 store_.Recognise(operation.sequence, version, server_fields_.view()));
   return ours ? SendAgain() : Conflict(row, version);
+}
+
+// A row that is sent again because the server lost its last state, and that had an earlier one
+// then.
+bool Push::IsOlderThanOurs(std::string_view version) const {
+  const store::Operation& operation = current_.operation;
+  const std::int64_t theirs = wire::MomentOfVersion(version);
+  return operation.kind == Kind::kInsert && theirs != 0 &&
+         theirs < wire::MomentOfVersion(operation.base_version.view());
 }
 
 // The server shows no row of this id.
@@ -450,12 +494,8 @@ Result<void> Push::WriteBack() {
   if (completion_count_ == 0) return Ok();
   const std::span<const store::Completion> batch{completions_.data(), completion_count_};
   completion_count_ = 0;
-  HF_TRY(store_.Complete(batch));
-  for (const store::Completion& completion : batch) {
-    store::Operation still;
-    HF_TRY_ASSIGN(const bool queued, store_.Find(completion.sequence, still));
-    edited_meanwhile_ = edited_meanwhile_ || queued;
-  }
+  HF_TRY_ASSIGN(const std::size_t stay, store_.Complete(batch));
+  edited_meanwhile_ = edited_meanwhile_ || stay > 0;
   return Ok();
 }
 

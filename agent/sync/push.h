@@ -2,8 +2,9 @@
 // agent/sync/push.h - sends the operations queue to the server, in order, each once in effect.
 //
 // Purpose: one push from beginning to end, in bounded steps. For each operation: durably
-//          `attempted` before its first byte leaves; one request; the outcome stored in the
-//          transaction that removes the operation. An answer that was lost is recognised by
+//          `attempted` before its first byte leaves; one request, or a place in one with others
+//          where the server takes bulks; the outcome stored in the transaction that removes the
+//          operation. An answer that was lost is recognised by
 //          comparing the server's row with the digests of what was sent. A row that the server
 //          refuses never stops the others; the link or the server stop the push, never the
 //          recording.
@@ -18,6 +19,7 @@
 #include <memory>
 
 #include "agent/sync/answer.h"
+#include "agent/sync/bulk_window.h"
 #include "agent/sync/handler.h"
 #include "agent/sync/policy.h"
 #include "hal/clock.h"
@@ -31,6 +33,10 @@ struct PushOptions {
   std::size_t window_rows = limits::kPushWindowRows;
   hal::Duration write_back_interval = hal::Duration::Milliseconds(200);
   hal::Duration timeout = hal::Duration::Seconds(60);
+  // Of one bulk: operations at most (1: one request an operation, whatever the server takes), and
+  // bytes of its body before it is packed.
+  std::size_t bulk_operations = limits::kBulkOperations;
+  std::size_t bulk_bytes = limits::kBulkBytes / 2;
   std::array<ConflictPolicy, limits::kTables> policies{};  // by Table::number()
   SyncHandler* handler = nullptr;                          // borrowed; may be missing
 };
@@ -68,7 +74,7 @@ class Push {
   // The same row again on a new base, within one push: more is somebody else's fast hand.
   static constexpr int kTriesMax = 4;
 
-  enum class Phase : std::uint8_t { kTake, kSend, kAnswer, kLookup, kTombstone, kDone };
+  enum class Phase : std::uint8_t { kTake, kSend, kAnswer, kLookup, kTombstone, kBulk, kDone };
 
   // The operation that is being sent.
   struct Current {
@@ -83,10 +89,13 @@ class Push {
   };
 
   Result<void> Take();
-  Result<bool> Admit(store::Operation& operation);
+  Result<void> TakeWindow(std::size_t most);
+  Result<bool> Admit(store::Operation& operation, store::Store::Attempt& attempt,
+                     store::Content& content);
   Result<void> SendNext();
   Result<void> Prepare();
   Result<bool> AskHandler();
+  Result<SyncHandler::Before> Ask(const store::Operation& operation, RowView content);
   Result<void> Remark();
   Result<void> Send(const transport::Request& request, Phase next);
   Result<void> EncodeBody(TextWriter& body);
@@ -99,6 +108,19 @@ class Push {
   Result<void> OnDone(const Judgement& judgement, bool recognised);
   Result<void> OnServerRow(RowView row, std::string_view version);
   Result<void> OnMissing();
+  // push_bulk.cc
+  bool TakesBulk() const;
+  Result<bool> TakeBulk();
+  enum class Place : std::uint8_t { kTaken, kPassed, kAlone };
+  Result<Place> PlaceInBulk(store::Operation& operation, wire::BulkWriter& writer);
+  Result<bool> MayGoInBulk(const store::Operation& operation, const store::Content& content,
+                           bool& passed);
+  Result<void> TakeRefused();
+  Result<void> OnBulk();
+  Result<void> OnBulkOutcomes();
+  Result<void> OnBulkRefused(const Error& error);
+  Result<void> OnSenderRefused();
+  Result<void> TakeAgain();
   // push_settle.cc
   Result<void> RaiseTombstone(RowView tombstone);
   Result<void> OnUndeleteRefused();
@@ -113,6 +135,7 @@ class Push {
   void NextOperation();
   void Finish(Result<void> outcome);
   bool SameAsSent(RowView server_row) const;
+  bool IsOlderThanOurs(std::string_view version) const;
   bool TakesReplace() const;
   bool IsReplaceOnly() const;
 
@@ -133,6 +156,12 @@ class Push {
   std::array<store::Completion, limits::kPushWindowRows> completions_;
   std::size_t completion_count_ = 0;
   hal::Instant first_completion_;
+
+  std::unique_ptr<BulkWindow> bulk_;
+  std::size_t bulk_bytes_;  // of the next body: adapts to the link
+  int bulk_refusals_ = 0;   // whole bodies that this server did not take, in this push
+  int new_beginnings_ = 0;  // as another incarnation
+  std::int64_t asked_ = 0;  // the operation that the handler gave `sent_fields_` for
 
   Current current_;
   Answer answer_;

@@ -28,6 +28,7 @@ std::uint8_t CodeOf(const Request& request) {
     case Method::kList:
     case Method::kWatch:
     case Method::kLookup: return kGet;
+    case Method::kBulk:
     case Method::kInsert: return kPost;
     case Method::kUpdate: return kPatch;
     case Method::kReplace: return kPut;

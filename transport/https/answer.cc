@@ -51,12 +51,33 @@ Result<void> Client::OnHeadComplete() {
 }
 
 bool Client::MayBeAboutVersion(int status) const {
-  if (capabilities_.protocol != Protocol::kUnknown) return false;
+  if (capabilities_.protocol != Protocol::kUnknown || request_.method == Method::kBulk)
+    return false;
   if (probe_ == Probe::kSpeaks30) return status == 400 || status == 405;
   return probe_ == Probe::kNone && (status == 400 || status == 405);
 }
 
+// What it announces; and what it then refuses all the same, it is not asked for again.
+void Client::LearnBulk(int status) {
+  const Announcement& told = head_.announcement();
+  if (told.bulk_operations > 0) {
+    capabilities_.bulk.operations = std::min(told.bulk_operations, limits::kBulkOperations);
+    capabilities_.bulk.bytes = std::min(told.bulk_bytes, limits::kBulkBytes);
+    capabilities_.gzip = told.gzip;
+  }
+  if (request_.method == Method::kBulk) {
+    if (status == 415 && packed_body_) {
+      gzip_refused_ = true;
+    } else if (status == 404 || status == 405 || status == 415 || status == 501) {
+      bulk_refused_ = true;
+    }
+  }
+  if (bulk_refused_) capabilities_.bulk.operations = 0;
+  if (gzip_refused_) capabilities_.gzip = false;
+}
+
 void Client::LearnFromHead(int status) {
+  LearnBulk(status);
   if (head_.holdfast()) capabilities_.holdfast = true;
   if (!head_.server().empty()) (void)capabilities_.server.Assign(head_.server()).ok();
   if (capabilities_.protocol != Protocol::kUnknown || status < 200 || status > 299) return;

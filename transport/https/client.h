@@ -27,6 +27,7 @@
 #include "transport/https/socket_meter.h"
 #include "transport/tls/credentials.h"
 #include "transport/url.h"
+#include "transport/wire_gzip.h"
 
 namespace holdfast::transport::https {
 
@@ -35,6 +36,8 @@ using tls::Credentials;
 
 // The body of a refusal that may be about the protocol's version.
 inline constexpr std::size_t kHeldBytes = 2048;
+// The packed body of a bulk. One that does not get so small goes as it is.
+inline constexpr std::size_t kPackedBytes = limits::kBulkBytes / 2;
 
 // Header lines for libcurl, which reads them in place: fixed room instead of one allocation each.
 class HeaderLines {
@@ -117,6 +120,7 @@ class Client final : public HttpsTransport {
   }
   Result<void> SetRequest();
   Result<void> SetHeaders();
+  void PackBody();
   void SetBody(std::string_view body);
   Result<void> StartAttempt();
   void Work(hal::Duration wait);
@@ -132,6 +136,7 @@ class Client final : public HttpsTransport {
   Result<void> OnHeadComplete();
   bool MayBeAboutVersion(int status) const;
   void LearnFromHead(int status);
+  void LearnBulk(int status);
   void LearnFromList(std::string_view start);
   Result<void> DeliverHead();
   Result<void> CheckLength(std::int64_t bytes) const;
@@ -170,8 +175,13 @@ class Client final : public HttpsTransport {
   CURLM* multi_ = nullptr;
   CURL* easy_ = nullptr;
 
+  std::unique_ptr<wire::GzipPacker> packer_;
+  std::unique_ptr<char[]> packed_;
+
   // The exchange under way.
   Request request_;
+  std::string_view body_;  // as it goes out
+  bool packed_body_ = false, accepts_packed_ = false;
   ResponseSink* sink_ = nullptr;
   bool active_ = false, in_callback_ = false;
   hal::Instant deadline_;
@@ -187,6 +197,7 @@ class Client final : public HttpsTransport {
   std::uint64_t sent_before_ = 0;
 
   Capabilities capabilities_;
+  bool bulk_refused_ = false, gzip_refused_ = false;  // whatever the server announces
   Traffic traffic_;
   std::uint64_t estimated_sent_ = 0, estimated_received_ = 0;  // when the kernel does not count
   HeaderLines headers_;

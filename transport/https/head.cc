@@ -26,6 +26,18 @@ bool IsDigits(std::string_view text) {
 // What an ETag may hold between its quotes (RFC 9110 8.8.3), and a blank, which old servers print.
 bool IsTagByte(char c) { return c >= 0x20 && c < 0x7f; }
 
+// An inner list of tokens: (gzip br).
+bool HasToken(std::string_view list, std::string_view token) {
+  if (list.size() < 2 || list.front() != '(' || list.back() != ')') return false;
+  list = list.substr(1, list.size() - 2);
+  while (!list.empty()) {
+    const std::size_t blank = list.find(' ');
+    if (list.substr(0, blank) == token) return true;
+    list = blank == list.npos ? std::string_view() : list.substr(blank + 1);
+  }
+  return false;
+}
+
 int Number(std::string_view text) { return IsDigits(text) ? int(*ParseInteger(text)) : -1; }
 
 }  // namespace
@@ -135,14 +147,35 @@ hal::Duration ParseRetryAfter(std::string_view value, std::string_view date) {
   return hal::Duration::Seconds(std::clamp<std::int64_t>(seconds, 0, kRetryAfterSecondsMax));
 }
 
-void HeadReader::Reset() {
+Announcement ParseAnnouncement(std::string_view value) {
+  Announcement found;
+  while (!value.empty()) {
+    const std::size_t comma = value.find(',');
+    const std::string_view member = Trim(value.substr(0, comma));
+    value = comma == value.npos ? std::string_view() : value.substr(comma + 1);
+    const std::size_t equals = member.find('=');
+    const std::string_view key = member.substr(0, equals);
+    const std::string_view text = equals == member.npos ? "" : member.substr(equals + 1);
+    const std::int64_t number = IsDigits(text) ? ParseInteger(text).value_or(0) : 0;
+    if (key == "v" && number != 1) return {};
+    if (key == "bulk") found.bulk_operations = std::size_t(number);
+    if (key == "bytes") found.bulk_bytes = std::size_t(number);
+    if (key == "enc") found.gzip = HasToken(text, "gzip");
+  }
+  if (found.bulk_bytes == 0) found.bulk_operations = 0;
+  return found;
+}
+
+void HeadReader::Reset(bool packed) {
+  packed_allowed_ = packed;
   bytes_ = lines_ = 0;
   Forget();
 }
 
 void HeadReader::Forget() {
   status_ = 0;
-  holdfast_ = chunked_ = false;
+  holdfast_ = chunked_ = packed_ = false;
+  announcement_ = {};
   length_ = -1;
   etag_.Clear();
   content_type_.Clear();
@@ -195,6 +228,7 @@ Result<void> HeadReader::Field(std::string_view name, std::string_view value) {
     if (visible) server_.Set(value);
   } else if (EqualsIgnoreCase(name, "holdfast")) {
     holdfast_ = true;
+    announcement_ = ParseAnnouncement(value);
   } else if (EqualsIgnoreCase(name, "transfer-encoding")) {
     chunked_ = true;
   } else if (EqualsIgnoreCase(name, "content-length")) {
@@ -203,7 +237,8 @@ Result<void> HeadReader::Field(std::string_view name, std::string_view value) {
     if (length_ >= 0 && length_ != *length) return Bad("two lengths of one answer");
     length_ = *length;
   } else if (EqualsIgnoreCase(name, "content-encoding")) {
-    if (!EqualsIgnoreCase(value, "identity") && !value.empty()) {
+    packed_ = packed_allowed_ && EqualsIgnoreCase(value, "gzip");
+    if (!packed_ && !EqualsIgnoreCase(value, "identity") && !value.empty()) {
       return Bad("the answer is compressed, which nobody asked for");
     }
   }
@@ -217,7 +252,7 @@ ResponseHead HeadReader::Head() const {
   head.is_json = IsJsonType(content_type_.view());
   head.version = version_.view();
   if (retry_after_.seen) head.retry_after = ParseRetryAfter(retry_after_.view(), date_.view());
-  if (!chunked_) head.body_bytes = length_;
+  if (!chunked_ && !packed_) head.body_bytes = length_;
   return head;
 }
 

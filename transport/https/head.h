@@ -46,9 +46,19 @@ std::optional<std::int64_t> ParseHttpDate(std::string_view text);
 // Negative: nothing usable.
 hal::Duration ParseRetryAfter(std::string_view value, std::string_view date);
 
+// The members of `Holdfast: v=1, bulk=1000, bytes=262144, enc=(gzip)`, a dictionary of structured
+// fields (RFC 9651 3.2). Unknown members are passed over; of a member that makes no sense, nothing
+// is believed.
+struct Announcement {
+  std::size_t bulk_operations = 0, bulk_bytes = 0;
+  bool gzip = false;
+};
+Announcement ParseAnnouncement(std::string_view value);
+
 class HeadReader {
  public:
-  void Reset();
+  // `packed`: the answer may be gzip-coded.
+  void Reset(bool packed = false);
 
   // A line with or without its end; "" ends the header. What came before a new status line (an
   // interim answer) is forgotten, but still counts against the limits.
@@ -63,6 +73,8 @@ class HeadReader {
   std::string_view link() const { return link_.view(); }
   std::string_view server() const { return server_.view(); }
   bool holdfast() const { return holdfast_; }
+  // What our own server says it can do; all zero when it does not, or nobody understands it.
+  const Announcement& announcement() const { return announcement_; }
 
  private:
   // Raw text of a header that may come once; a second, different one makes it unusable.
@@ -86,6 +98,8 @@ class HeadReader {
   std::size_t bytes_ = 0, lines_ = 0;
   int status_ = 0;
   bool holdfast_ = false, chunked_ = false;
+  bool packed_allowed_ = false, packed_ = false;
+  Announcement announcement_;
   std::int64_t length_ = -1;
   Once<2 * limits::kVersionBytes + 8> etag_;
   Once<128> content_type_;

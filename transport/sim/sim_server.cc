@@ -6,6 +6,7 @@
 #include "hal/base/text.h"
 #include "transport/sim/sim_filter.h"
 #include "transport/wire.h"
+#include "transport/wire_moment.h"
 
 namespace holdfast::transport {
 namespace {
@@ -110,6 +111,7 @@ SimAnswer SimServer::Handle(const Request& request) {
       return {404, false, "<html>Cannot PUT</html>", {}, {}, hal::Duration{-1}};
     case Method::kDelete: return Remove(request);
     case Method::kWatch: return Watch(request);
+    case Method::kBulk: return options_.bulk ? Bulk(request) : Refusal(404, "no such thing");
     case Method::kUndelete:
       if (!toolkit) return Undelete(request);
       return request.body.empty() ? Refusal(405, "no PATCH") : Update(request);
@@ -292,10 +294,18 @@ SimRow& SimServer::Store(std::string_view table, std::string_view id, const RowF
 SimRow& SimServer::Touch(SimRow& row) {
   const Ticks now = clock_.Wall().unix_ms * kTicksPerMillisecond;
   last_change_ = std::max(now, last_change_ + kTicksPerMillisecond);
+  if (options_.bulk)
+    last_change_ = std::max(last_change_, wire::kFirstMoment * kTicksPerMicrosecond);
   row.updated_at = last_change_;
-  row.version = ++versions_;
+  row.version = options_.bulk ? std::uint64_t(last_change_ / kTicksPerMicrosecond) : ++versions_;
   ++writes_;
   return row;
+}
+
+std::string SimServer::VersionText(const SimRow& row) const {
+  if (!options_.bulk) return std::to_string(row.version);
+  const wire::MomentVersion version = wire::VersionOfMoment(std::int64_t(row.version));
+  return {version.data(), version.size()};
 }
 
 // ---- answers
@@ -304,7 +314,7 @@ SimAnswer SimServer::RowAnswer(int status, const SimRow& row) const {
   SimAnswer answer;
   answer.status = status;
   answer.body = Json(row);
-  answer.version = std::to_string(row.version);
+  answer.version = VersionText(row);
   return answer;
 }
 
@@ -314,7 +324,7 @@ SimAnswer SimServer::Missing(bool was_deleted) const {
 }
 
 std::optional<SimAnswer> SimServer::Stale(const Request& request, const SimRow& row) const {
-  if (request.if_match.empty() || request.if_match == std::to_string(row.version)) {
+  if (request.if_match.empty() || request.if_match == VersionText(row)) {
     return std::nullopt;
   }
   return RowAnswer(412, row);
@@ -324,7 +334,7 @@ std::string SimServer::Json(const SimRow& row) const {
   RowFields fields;
   const TimestampText created = FormatTimestamp(row.created_at, options_.date_decimals);
   const TimestampText updated = FormatTimestamp(row.updated_at, options_.date_decimals);
-  const std::string version = std::to_string(row.version);
+  const std::string version = VersionText(row);
   std::size_t bytes = 512 + 6 * row.id.size();
   const auto add = [&](std::string_view name, const Value& value) {
     HF_ASSERT(fields.Add(name, ColumnType::kAny, value).ok());

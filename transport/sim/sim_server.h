@@ -24,6 +24,7 @@
 #include "hal/base/timestamp.h"
 #include "hal/clock.h"
 #include "transport/transport.h"
+#include "transport/wire_bulk.h"
 
 namespace holdfast::transport {
 
@@ -74,6 +75,7 @@ class SimServer {
     std::uint32_t top_rows = 1000;
     bool soft_delete = true;
     int date_decimals = 3;  // what it prints; it stores 7
+    bool bulk = false;      // kHoldfast: it takes bulks, and versions are moments
   };
   SimServer(const hal::Clock& clock, const Options& options);
 
@@ -92,6 +94,11 @@ class SimServer {
   std::string Json(const SimRow& row) const;
   const Options& options() const { return options_; }
   std::uint64_t writes() const { return writes_; }  // that changed a row
+  std::uint64_t bulks() const { return bulks_; }    // bodies that were taken
+
+  // As a server that was restored from a copy made now, later: call the one, then the other.
+  void Remember();
+  void GoBack();
 
  private:
   SimAnswer List(const Request& request);
@@ -102,11 +109,31 @@ class SimServer {
   SimAnswer Remove(const Request& request);
   SimAnswer Undelete(const Request& request);
 
+  // sim_bulk.cc
+  // What a device was told of one operation.
+  struct Kept {
+    std::int64_t changes = 0, moment = 0;
+    std::uint64_t digest = 0;
+  };
+  struct Sender {
+    std::int64_t acknowledged = 0, told_applied = 0, applied = 0;
+    std::map<std::int64_t, Kept> kept;
+  };
+  struct Verdict {
+    int status = 200;
+    std::int64_t moment = 0;
+    std::string answer;  // of a refusal: the row, or words
+  };
+  SimAnswer Bulk(const Request& request);
+  std::optional<SimAnswer> CheckSender(const wire::BulkSender& said, Sender& sender) const;
+  Verdict ApplyBulk(const wire::BulkOperation& operation);
+
   SimAnswer RowAnswer(int status, const SimRow& row) const;
   SimAnswer Missing(bool was_deleted) const;
   std::optional<SimAnswer> Stale(const Request& request, const SimRow& row) const;
   bool Decode(std::string_view json, RowFields& fields);
   SimRow& Touch(SimRow& row);
+  std::string VersionText(const SimRow& row) const;
   SimRow& Store(std::string_view table, std::string_view id, const RowFields& fields);
   std::string NewId();
 
@@ -116,7 +143,11 @@ class SimServer {
   std::map<std::string, Request, std::less<>> pages_;  // next links that are out there
   std::vector<std::unique_ptr<std::string>> page_texts_;
   Ticks last_change_ = 0;
-  std::uint64_t versions_ = 0, ids_ = 0, writes_ = 0;
+  std::uint64_t versions_ = 0, ids_ = 0, writes_ = 0, bulks_ = 0;
+  std::map<std::string, Sender, std::less<>> senders_;  // by installation and incarnation
+  std::map<std::string, Table, std::less<>> remembered_tables_;
+  std::map<std::string, Sender, std::less<>> remembered_senders_;
+  Ticks remembered_change_ = 0;
   std::unique_ptr<char[]> arena_bytes_;
   Arena arena_;
 };

@@ -38,7 +38,7 @@ Status StatusOf(int native) {
 
 // What no carrier could say either.
 Result<void> CheckFits(const Request& request) {
-  if (request.method == Method::kWatch) return Ok();
+  if (request.method == Method::kWatch || request.method == Method::kBulk) return Ok();
   if (request.table.empty()) return Invalid("a request needs a table");
   if (request.method != Method::kList && request.method != Method::kInsert) {
     if (request.id.empty() || request.id == "." || request.id == "..") {
@@ -195,6 +195,7 @@ void SimTransport::Learn() {
   capabilities_.protocol = flavour == SimFlavour::kToolkit ? Protocol::k30 : Protocol::k20;
   capabilities_.holdfast = flavour == SimFlavour::kHoldfast;
   (void)capabilities_.server.Assign("sim").ok();
+  if (server_.options().bulk) capabilities_.bulk = {limits::kBulkOperations, limits::kBulkBytes};
 }
 
 }  // namespace holdfast::transport
