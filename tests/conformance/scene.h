@@ -124,6 +124,8 @@ class Scene {
   void Later(int seconds = 10);  // on the simulated server; elsewhere time passes by itself
   hal::Clock& clock();
   const char* server() const;
+  // Whether many operations share a request; what then looks at single ones has nothing to see.
+  bool bulk() const;
   std::unique_ptr<transport::Transport> Connect();
   transport::SimServer* simulated();  // nullptr: it is a real one
 

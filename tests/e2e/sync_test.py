@@ -130,7 +130,9 @@ def test_many_pages_arrive_whole_and_a_cut_pull_resumes(folder):
         two = Device(other, server, port=relay.port, sync={"page_rows": 200})
         two.run("init")
         dice = random.Random(7)
-        relay.cut_after = lambda: dice.randrange(20_000, 200_000)
+        # holdfast-server packs its pages.
+        low, high = (9_000, 30_000) if server_class.__name__ == "HoldfastServer" else (20_000, 200_000)
+        relay.cut_after = lambda: dice.randrange(low, high)
         tries = 0
         while two.run("pull", "readings", "--json", expect=None).returncode != 0:
             tries += 1
@@ -201,24 +203,34 @@ def test_offline_loses_nothing_and_says_to_try_later(folder):
         same_rows(device.rows(), server.rows(), "after the outage")
 
 
-def test_connections_cut_at_any_byte_apply_each_row_once(folder):
+def cut_pushes(folder, rows, longest, least_cuts, **sync):
     with Running(server_class(folder)) as server:
         relay = Relay(server.port)
-        device = Device(folder, server, port=relay.port)
+        device = Device(folder, server, port=relay.port, sync=sync)
         device.run("init")
-        device.record([reading(n) for n in range(400)])
+        device.record([reading(n) for n in range(rows)])
         dice = random.Random(11)
-        relay.cut_after = lambda: dice.randrange(1500, 30_000)
+        relay.cut_after = lambda: dice.randrange(1500, longest)
         for attempt in range(400):
             if device.run("push", "--json", expect=None).returncode == 0:
                 break
         equal(0, device.operations(), f"operations after {attempt} cuts")
-        check(relay.cuts > 5, f"only {relay.cuts} cuts")
+        check(relay.cuts > least_cuts, f"only {relay.cuts} cuts")
         same_rows(device.rows(), server.rows(), "after the cuts")
         relay.close()
 
 
-test_connections_cut_at_any_byte_apply_each_row_once.not_on = ("coap",)  # a relay of TCP; coap_test.py has one of datagrams
+def test_connections_cut_at_any_byte_apply_each_row_once(folder):
+    cut_pushes(folder, 400, 30_000, 5, bulk_rows=1)
+
+
+def test_bulks_cut_at_any_byte_apply_each_row_once(folder):
+    cut_pushes(folder, 3000, 6_000, 5, bulk_rows=20)
+
+
+for test in test_connections_cut_at_any_byte_apply_each_row_once, test_bulks_cut_at_any_byte_apply_each_row_once:
+    test.not_on = ("coap",)  # a relay of TCP; coap_test.py has one of datagrams
+test_bulks_cut_at_any_byte_apply_each_row_once.not_on += ("npm",)  # which takes none
 
 
 def test_a_server_killed_in_the_middle_applies_each_row_once(folder):

@@ -358,6 +358,7 @@ struct Step {
 struct Program {
   std::uint64_t seed = 0;
   transport::SimFlavour flavour = transport::SimFlavour::kHoldfast;
+  bool bulk = false;  // kHoldfast: operations travel together
   agent::ConflictPolicy policy;
   int devices = kDevices;
   bool plain_settle = false;  // the end needs no full pull
@@ -377,8 +378,8 @@ inline std::string Describe(const Step& step) {
 
 inline std::string Describe(const Program& program) {
   constexpr const char* kFlavourNames[] = {"holdfast", "node", "toolkit"};
-  std::string text =
-      "seed " + std::to_string(program.seed) + ", server " + kFlavourNames[int(program.flavour)];
+  std::string text = "seed " + std::to_string(program.seed) + ", server " +
+                     kFlavourNames[int(program.flavour)] + (program.bulk ? " with bulks" : "");
   const agent::ConflictPolicy& policy = program.policy;
   text += ", policy " + std::string(RuleName(policy.rule));
   if (policy.rule == agent::Rule::kMerge) text += "/" + std::string(RuleName(policy.both_changed));
@@ -401,6 +402,7 @@ inline Program Generate(std::uint64_t seed) {
   Program program;
   program.seed = seed;
   program.flavour = transport::SimFlavour(seed % 3);
+  program.bulk = program.flavour == transport::SimFlavour::kHoldfast && seed % 2 == 1;
   constexpr agent::Rule kWhole[] = {agent::Rule::kAsk, agent::Rule::kServer, agent::Rule::kClient,
                                     agent::Rule::kNewest};
   if (dice.Chance(60)) {

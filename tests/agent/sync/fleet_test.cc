@@ -43,7 +43,7 @@ class Run {
   Run(const Program& program, bool verbose)
       : program_(program),
         verbose_(verbose),
-        server_(clock_, {.flavour = program.flavour, .page_rows = 3}) {
+        server_(clock_, {.flavour = program.flavour, .page_rows = 3, .bulk = program.bulk}) {
     for (int i = 0; i < program.devices; ++i) {
       devices_.push_back(std::make_unique<Device>(i, program.seed, server_));
       Connect(*devices_.back());
