@@ -14,6 +14,22 @@ void PutBigEndian(std::uint64_t value, char* out) {
 
 }  // namespace
 
+// The first attempt of an operation, which most are. false: there was one before.
+Result<bool> SqliteStore::MarkFirst(const Attempt& attempt) {
+  char record[kSentRecordBytes];
+  PutBigEndian(attempt.mask, record);
+  PutBigEndian(attempt.digest, record + 8);
+  HF_TRY(Ready(mark_first_));
+  mark_first_.Bind(1, attempt.sequence);
+  if (attempt.mask != 0 || attempt.digest != 0) {
+    mark_first_.BindBlob(2, {record, sizeof record});
+  } else {
+    mark_first_.BindNull(2);
+  }
+  HF_TRY(RunReady(mark_first_));
+  return sqlite3_changes(database_) > 0;
+}
+
 // Adds the attempt to the operation's `sent`, or takes it off, and writes the state.
 Result<void> SqliteStore::SentAfter(std::int64_t sequence, const Attempt& attempt, bool add) {
   char records[kSentRecordBytes * (kSentRecords + 1)];
@@ -60,7 +76,10 @@ Result<void> SqliteStore::SentAfter(std::int64_t sequence, const Attempt& attemp
 Result<void> SqliteStore::MarkAttempted(std::span<const Attempt> attempts) {
   Transaction transaction(*this);
   HF_TRY(transaction.Start(Writer::kHoldfast));
-  for (const Attempt& attempt : attempts) HF_TRY(SentAfter(attempt.sequence, attempt, true));
+  for (const Attempt& attempt : attempts) {
+    HF_TRY_ASSIGN(const bool first, MarkFirst(attempt));
+    if (!first) HF_TRY(SentAfter(attempt.sequence, attempt, true));
+  }
   return transaction.Commit();
 }
 

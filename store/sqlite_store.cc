@@ -70,6 +70,10 @@ SqliteStore::SqliteStore()
           "UPDATE __shadows SET version=?3 WHERE tableName=?1 AND itemId=?2 AND content "
           "IS NULL"),
       mark_("UPDATE __operations SET state=1,attempts=attempts+1,sent=?2 WHERE sequence=?1"),
+      mark_first_(
+          "UPDATE __operations SET state=1,attempts=attempts+1,sent=?2 WHERE sequence=?1 AND sent "
+          "IS "
+          "NULL"),
       unmark_(
           "UPDATE __operations SET state=CASE WHEN ?3 AND state=1 THEN 0 ELSE state END,"
           "attempts=max(attempts-1,0),sent=?2 WHERE sequence=?1"),
@@ -118,8 +122,7 @@ SqliteStore::SqliteStore()
           "sequence=e.id "
           "WHERE e.id>?1 ORDER BY e.id LIMIT 1"),
       count_sendable_(
-          "SELECT tableName,count(*) FROM __operations WHERE state<>2 GROUP BY "
-          "tableName"),
+          "SELECT count(*) FROM __operations WHERE state<>2 AND tableName=?1 COLLATE NOCASE"),
       get_config_("SELECT value FROM __config WHERE id=?1"),
       set_config_(
           "INSERT INTO __config(id,value) VALUES(?1,?2) ON CONFLICT(id) DO UPDATE SET "
@@ -184,6 +187,7 @@ SqliteStore::Transaction::~Transaction() {
 
 Result<void> SqliteStore::Transaction::Start(Writer writer, Lock lock) {
   HF_TRY(store_.As(writer));
+  store_.EndReading();
   // Within a transaction of the caller, or of a function that is built on this one.
   if (store_.open_ != Open::kNone || sqlite3_get_autocommit(store_.database_) == 0) return Ok();
   store_.predicted_ = 0;
@@ -201,6 +205,7 @@ Result<void> SqliteStore::Transaction::Commit() {
 }
 
 Result<void> SqliteStore::Begin() {
+  EndReading();
   HF_ASSERT(open_ == Open::kNone);
   predicted_ = 0;
   HF_TRY(Strict());

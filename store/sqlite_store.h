@@ -91,7 +91,7 @@ class SqliteStore final : public Store {
  private:
   // Whose writes the next statements are.
   enum class Writer : std::uint8_t { kHoldfast, kProgram };
-  enum class Open : std::uint8_t { kNone, kProgram, kPage, kOwn };
+  enum class Open : std::uint8_t { kNone, kProgram, kPage, kOwn, kReading };
 
   // A transaction of our own that rolls back unless it was committed. Inside a program's Begin()
   // and Commit(), it is a part of that one.
@@ -147,6 +147,8 @@ class SqliteStore final : public Store {
   Error ExplainQuery(const Error& error, const query::QueryError& problem);
 
   // queue.cc
+  Result<void> BeginReading() override;
+  void EndReading() override;
   Result<bool> Fill(Statement& statement, Operation& out);
 
   // resolve.cc, copies.cc
@@ -185,6 +187,7 @@ class SqliteStore final : public Store {
   Result<std::uint64_t> WrittenColumns(const Operation& operation, RowView server_row);
   Result<bool> IsUntouched(const Operation& operation, RowView server_row);
   Result<bool> TakeTheirs(const Operation& operation, RowView server_row, bool by_others);
+  Result<bool> MarkFirst(const Attempt& attempt);
   Result<void> SentAfter(std::int64_t sequence, const Attempt& attempt, bool add);
 
   sqlite3* database_ = nullptr;
@@ -211,8 +214,8 @@ class SqliteStore final : public Store {
   Statement first_operation_, last_sequence_, next_operation_, find_operation_, operation_exists_,
       op_changes_, remove_unchanged_, remove_operation_, keep_sequence_, next_sequence_;
   Statement version_of_shadow_, shadow_delete_, remove_shadow_, remove_shadow_of_, shadow_version_;
-  Statement mark_, unmark_, sent_, rebase_, hand_over_, moved_, change_kind_, fail_state_, fail_,
-      drop_error_, error_kind_, send_again_;
+  Statement mark_, mark_first_, unmark_, sent_, rebase_, hand_over_, moved_, change_kind_,
+      fail_state_, fail_, drop_error_, error_kind_, send_again_;
   Statement log_resolution_, trim_resolutions_, resolutions_;
   Statement add_missed_, remove_missed_, missed_;
   Statement any_error_, errors_, count_sendable_;

@@ -276,6 +276,18 @@ class Store {
   // transaction). kNotFound: the row is gone although the operation is no delete.
   virtual Result<Content> Load(Operation& operation, Extent extent, Arena& arena,
                                RowFields& room) = 0;
+  // What is read in between is of one moment, and cheaper; a write ends it. `store` outlives it.
+  class Reading {
+   public:
+    explicit Reading(Store& store) : store_(store) {}
+    ~Reading() { store_.EndReading(); }
+    Reading(const Reading&) = delete;
+    Reading& operator=(const Reading&) = delete;
+    Result<void> Begin() { return store_.BeginReading(); }
+
+   private:
+    Store& store_;
+  };
   // Durably `attempted`, with the digests of what is about to be sent. In one transaction.
   struct Attempt {
     std::int64_t sequence = 0;
@@ -382,6 +394,10 @@ class Store {
   virtual Result<void> Checkpoint() = 0;
   // The last error in words: the SQL message, the column that was unknown.
   virtual std::string_view why() const = 0;
+
+ protected:
+  virtual Result<void> BeginReading() = 0;
+  virtual void EndReading() = 0;
 };
 
 }  // namespace holdfast::store

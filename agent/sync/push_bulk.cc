@@ -51,6 +51,8 @@ Result<bool> Push::TakeBulk() {
   HF_TRY(writer.Begin(
       {store_.installation_id(), sender.incarnation.view(), sender.acknowledged, sender.applied}));
   bulk_->Clear();
+  store::Store::Reading reading(store_);
+  HF_TRY(reading.Begin());
   for (;;) {
     store::Operation operation;
     HF_TRY_ASSIGN(const bool found, store_.Next(cursor_, options_.tables, operation));
