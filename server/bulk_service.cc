@@ -6,8 +6,8 @@
 
 #include "hal/base/text.h"
 #include "server/protocol.h"
+#include "server/schema.h"
 #include "transport/wire.h"
-#include "transport/wire_cbor.h"
 #include "transport/wire_moment.h"
 
 namespace holdfast::server {
@@ -15,9 +15,14 @@ namespace {
 
 // Rows of refusals, then an outcome for each operation, however they alternate.
 constexpr std::size_t kAnswerBytes = limits::kBulkBytes + limits::kBulkOperations * 512;
-constexpr std::size_t kWordsBytes = 60;
+// Words are ours and ASCII without escapes, so that an outcome stays below 512 bytes.
+constexpr std::size_t kWordsBytes = 240;
 constexpr std::size_t kArenaBytes = 2 * limits::kBulkBytes;
 constexpr std::size_t kRefusedRows = 1000;  // whose later operations are passed over
+// What CBOR may say again with a byte each time. Beyond it a short body would be a flood of rows.
+constexpr std::size_t kContentBytes = 16 * limits::kBulkBytes;
+// Content that stays below limits::kRowBytes as JSON, even when each byte needs an escape.
+constexpr std::size_t kSmallContentBytes = limits::kRowBytes / 8;
 
 class MalformedBulk : public std::runtime_error {
  public:
@@ -38,7 +43,7 @@ enum Change ChangeOf(wire::BulkKind kind) {
   }
 }
 
-std::string Words(const Error& error) {
+std::string Described(const Error& error) {
   std::string text = error.what == nullptr ? "not a bulk" : error.what;
   if (error.origin == Origin::kJson) text += ", at byte " + std::to_string(error.native);
   return text;
@@ -76,14 +81,12 @@ class BulkService::Body : public Bulk, private RowSink {
  public:
   Body(std::string_view text, wire::Encoding encoding, std::span<char> arena,
        std::span<char> answer)
-      : arena_(arena),
-        reader_(text, encoding, arena_),
-        answer_(answer, encoding),
-        encode_(encoding == wire::Encoding::kJson ? &wire::EncodeRow : &wire::EncodeRowCbor) {}
+      : arena_(arena), reader_(text, encoding, arena_), answer_(answer) {}
 
   Sender Begin(std::string_view device) {
     wire::BulkSender said;
-    if (auto begun = reader_.Begin(said); !begun) throw MalformedBulk(400, Words(begun.error()));
+    if (auto begun = reader_.Begin(said); !begun)
+      throw MalformedBulk(400, Described(begun.error()));
     return {std::string(device), std::string(said.installation), std::string(said.incarnation),
             said.acknowledged, said.applied};
   }
@@ -94,13 +97,14 @@ class BulkService::Body : public Bulk, private RowSink {
       auto more = reader_.Next(operation_);
       if (!more) {
         const bool large = more.error().code == Code::kTooLarge;
-        throw MalformedBulk(large ? 413 : 400, Words(more.error()));
+        throw MalformedBulk(large ? 413 : 400, Described(more.error()));
       }
       if (!*more) return nullptr;
       const auto [status, words] = WhyNot();
       if (status == 0) break;
       Refuse(operation_.sequence, status, words);
     }
+    const std::size_t bytes = TakeContent();
     operated_ = {};
     operated_.sequence = operation_.sequence;
     operated_.changes = operation_.changes;
@@ -111,7 +115,7 @@ class BulkService::Body : public Bulk, private RowSink {
     write.id = operation_.id;
     write.fields = operation_.fields;
     write.sink = this;
-    write.quiet = true;
+    write.quiet = bytes <= kSmallContentBytes;
     if (!operation_.if_match.empty()) {
       write.conditions.match.given = true;
       write.conditions.match.versions.emplace_back(operation_.if_match);
@@ -127,22 +131,24 @@ class BulkService::Body : public Bulk, private RowSink {
 
   void OnRefused(const Operated& operated) override {
     const Write& write = operated.write;
+    if (write.outcome == Outcome::kFailed) throw StorageFailed();
     const Verb verb = write.change == Change::kInsert   ? Verb::kInsert
                       : write.change == Change::kUpdate ? Verb::kUpdate
                                                         : Verb::kDelete;
     const int status = StatusOf(verb, Api::k2, write.outcome, false);
-    if (refused_.size() < kRefusedRows) refused_.insert(write.table + "/" + write.id);
-    if (status >= 500) throw StorageFailed();
     const bool shows = write.outcome == Outcome::kExists || write.outcome == Outcome::kStale;
     const bool fits = answer_.bytes() + row_.size() < limits::kBulkBytes;
     const bool shown =
         shows && fits && !row_.empty() && answer_.RefusedRow(operated.sequence, status, row_);
     row_.clear();
-    if (shown) return;
-    Refuse(operated.sequence, status, write.reason.empty() ? "refused" : write.reason);
+    if (shown) return NoteRefused();
+    Refuse(operated.sequence, status, write.reason.empty() ? WordsOf(write.outcome) : write.reason);
   }
 
+  void OnRestored(std::int64_t moment) override { known_until_ = moment; }
+
   std::int64_t newest() const { return newest_; }
+  std::int64_t known_until() const { return known_until_; }
   std::string_view Answer() {
     auto text = answer_.Finish();
     if (!text) NoRoom();
@@ -156,12 +162,29 @@ class BulkService::Body : public Bulk, private RowSink {
     if (operation_.kind == wire::BulkKind::kUpdate && operation_.fields.empty()) {
       return {400, "an update without columns"};
     }
-    const std::string row = std::string(operation_.table) + "/" + std::string(operation_.id);
-    if (refused_.contains(row)) return {424, "an earlier operation of this row was refused"};
+    if (!refused_.empty() && refused_.contains(RowKey())) {
+      return {424, "an earlier operation of this row was refused"};
+    }
     return {0, ""};
+  }
+  std::size_t TakeContent() {
+    std::size_t bytes = 0;
+    for (const Field& field : operation_.fields) bytes += field.value.text.size();
+    content_bytes_ += bytes;
+    if (content_bytes_ > kContentBytes)
+      throw MalformedBulk(413, "the rows are too long: send fewer");
+    return bytes;
+  }
+  // Case does not tell tables apart; ids it does.
+  std::string RowKey() const {
+    return LowerCase(operation_.table) + "/" + std::string(operation_.id);
   }
   void Refuse(std::int64_t sequence, int status, std::string_view words) {
     if (!answer_.Refused(sequence, status, words.substr(0, kWordsBytes))) NoRoom();
+    NoteRefused();
+  }
+  void NoteRefused() {
+    if (refused_.size() < kRefusedRows) refused_.insert(RowKey());
   }
   [[noreturn]] void NoRoom() { throw MalformedBulk(413, "the outcomes have no room: send fewer"); }
 
@@ -169,26 +192,26 @@ class BulkService::Body : public Bulk, private RowSink {
     for (std::size_t room = 1024;; room *= 4) {
       row_.resize(room);
       TextWriter out(row_);
-      const auto encoded = encode_(row, out);
+      const auto encoded = wire::EncodeRow(row, out);
       if (encoded.ok() && !out.full()) {
         row_.resize(out.view().size());
-        return row_.size() <= limits::kRowBytes ? Ok() : Result<void>(Error{Code::kTooLarge});
+        return row_.size() <= kRowRoom ? Ok() : Result<void>(Error{Code::kTooLarge});
       }
       const bool longer = !encoded.ok() && encoded.error().code == Code::kTooLarge;
-      if (!longer || room > 4 * limits::kRowBytes)
-        return encoded.ok() ? Error{Code::kTooLarge} : encoded.error();
+      if (!encoded.ok() && !longer) return encoded;
+      if (room > 4 * kRowRoom) return Error{Code::kTooLarge};
     }
   }
 
   Arena arena_;
   wire::BulkReader reader_;
   wire::BulkAnswerWriter answer_;
-  Result<void> (*encode_)(RowView row, TextWriter& out);
   wire::BulkOperation operation_;
   Operated operated_;
   std::string row_;  // the server's, of the operation that is being refused
   std::set<std::string> refused_;
-  std::int64_t newest_ = 0;
+  std::int64_t newest_ = 0, known_until_ = 0;
+  std::size_t content_bytes_ = 0;  // of all operations so far
 };
 
 BulkService::BulkService(Rows& rows, Changes& changes)
@@ -210,15 +233,17 @@ void BulkService::Serve(const Head& head, std::string_view body, Response& respo
     response.AddHeader("Allow", "POST");
     return;
   }
-  const std::string_view type = head.content_type.substr(0, head.content_type.find(';'));
-  if (!EqualsIgnoreCase(type, "application/json")) {
-    return Refuse(415, "a bulk is application/json", response);
+  const std::string_view type = MediaTypeOf(head.content_type);
+  const bool packed = EqualsIgnoreCase(type, "application/cbor");
+  if (!packed && !EqualsIgnoreCase(type, "application/json")) {
+    return Refuse(415, "a bulk is application/json or application/cbor", response);
   }
   if (EqualsIgnoreCase(head.content_encoding, "gzip")) {
     auto unpacked = wire::Unpack(body, {unpacked_.get(), limits::kBulkBytes});
     if (!unpacked) {
-      const bool large = unpacked.error().code == Code::kTooLarge;
-      return Refuse(large ? 413 : 400, unpacked.error().what, response);
+      const Code code = unpacked.error().code;
+      const int status = code == Code::kTooLarge ? 413 : code == Code::kNoMemory ? 503 : 400;
+      return Refuse(status, unpacked.error().what, response);
     }
     body = *unpacked;
   } else if (!head.content_encoding.empty() &&
@@ -228,7 +253,7 @@ void BulkService::Serve(const Head& head, std::string_view body, Response& respo
     return;
   }
   if (body.size() > limits::kBulkBytes) return Refuse(413, "the bulk is too long", response);
-  Apply(head.device, body, wire::Encoding::kJson, response);
+  Apply(head.device, body, packed ? wire::Encoding::kCbor : wire::Encoding::kJson, response);
 }
 
 void BulkService::Apply(std::string_view device, std::string_view text, wire::Encoding encoding,
@@ -240,8 +265,8 @@ void BulkService::Apply(std::string_view device, std::string_view text, wire::En
       case BulkOutcome::kDone: break;
       case BulkOutcome::kFailed:
         return Refuse(503, "The server cannot store rows at the moment", response);
-      case BulkOutcome::kRewound: return RefuseSender("rewound", response);
-      case BulkOutcome::kRestored: return RefuseSender("restored", response);
+      case BulkOutcome::kRewound: return RefuseSender("rewound", 0, response);
+      case BulkOutcome::kRestored: return RefuseSender("restored", bulk.known_until(), response);
     }
     if (bulk.newest() != 0) changes_.Note(device, wire::DateOfMoment(bulk.newest()).view());
     response.body.Append(bulk.Answer());
@@ -253,13 +278,16 @@ void BulkService::Apply(std::string_view device, std::string_view text, wire::En
 }
 
 // One of the two has lost its memory: nothing is applied before the device goes on under another
-// name.
-void BulkService::RefuseSender(const char* reason, Response& response) {
+// name. What it was told of after `known_until` it may have to say again; 0: all of it.
+void BulkService::RefuseSender(const char* reason, std::int64_t known_until, Response& response) {
   response.Clear();
   response.status = 409;
-  response.body.Append(std::string("{\"error\":\"this device's operations do not follow those ") +
-                       "that it sent before\",\"reason\":\"" + reason + "\",\"newest\":\"" +
-                       rows_.Newest() + "\"}");
+  response.body.Append("{\"error\":\"this device's operations do not follow those that it sent ");
+  response.body.Append("before\",\"reason\":\"");
+  response.body.Append(reason);
+  response.body.Append("\",\"newest\":\"");
+  if (known_until != 0) response.body.Append(wire::DateOfMoment(known_until).view());
+  response.body.Append("\"}");
 }
 
 }  // namespace holdfast::server

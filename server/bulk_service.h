@@ -36,7 +36,7 @@ class BulkService {
   void Apply(std::string_view device, std::string_view text, wire::Encoding encoding,
              Response& response);
   void Refuse(int status, std::string_view text, Response& response);
-  void RefuseSender(const char* reason, Response& response);
+  void RefuseSender(const char* reason, std::int64_t known_until, Response& response);
 
   Rows& rows_;
   Changes& changes_;

@@ -30,7 +30,9 @@ std::string_view MethodOf(std::uint8_t code) {
   }
 }
 
-std::string_view TypeOf(int format) {
+}  // namespace
+
+std::string_view CoapTypeOf(int format) {
   switch (format) {
     case -1: return "";
     case kCoapJson: return "application/json";
@@ -39,6 +41,8 @@ std::string_view TypeOf(int format) {
     default: return "application/octet-stream";
   }
 }
+
+namespace {
 
 // Tags as HTTP writes them. An empty one means any row that exists.
 std::string TagList(const std::vector<std::string>& tags) {
@@ -197,7 +201,7 @@ void Bind(CoapAsked& asked, const CoapRequest& request) {
   asked.head.target = asked.target;
   asked.head.if_match = asked.if_match;
   asked.head.if_none_match = asked.if_none_match;
-  asked.head.content_type = request.code == kFetch ? "" : TypeOf(request.format);
+  asked.head.content_type = request.code == kFetch ? "" : CoapTypeOf(request.format);
   asked.head.zumo_options = "nextLink=path";
 }
 

@@ -26,6 +26,8 @@ constexpr std::uint8_t CoapCode(int dotted) {
   return static_cast<std::uint8_t>(dotted / 100 * 32 + dotted % 100);
 }
 
+// Elective; see transport/coap/message.h.
+inline constexpr unsigned kCoapBulkOption = 65000;
 inline constexpr int kCoapText = 0, kCoapLinkFormat = 40, kCoapJson = 50, kCoapMergePatch = 52,
                      kCoapCbor = 60;
 
@@ -66,10 +68,14 @@ struct CoapReply {
   std::vector<std::string> location;
   std::int64_t max_age = -1, size1 = -1, size2 = -1, observe = -1;
   std::optional<CoapBlock> block1, block2;
+  bool announces = false;  // what this server takes: once a session
   std::string payload;
 
   static CoapReply Refuse(int dotted, std::string_view text);
 };
+
+// "" when there is none.
+std::string_view CoapTypeOf(int format);
 
 // What TablesService is asked. Owns what the views of `head` show.
 struct CoapAsked {

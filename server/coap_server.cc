@@ -32,6 +32,8 @@ constexpr std::chrono::seconds kNotifyPause{1};
 constexpr std::int64_t kWatchSeconds = 240;
 constexpr std::int64_t kAwaySeconds = 5;
 constexpr coap_option_num_t kRequestTag = 292;
+constexpr std::string_view kAnnouncement = "1000,262144";
+static_assert(limits::kBulkOperations == 1000 && limits::kBulkBytes == 262144);
 
 std::string Bytes(const coap_opt_t* option) {
   return {reinterpret_cast<const char*>(coap_opt_value(option)), coap_opt_length(option)};
@@ -336,7 +338,11 @@ asio::awaitable<void> CoapServer::Answer(Exchange exchange, CoapRequest request)
   host_.log.Request(access.device, MethodName(request.code), PathText(request),
                     (reply->code >> 5) * 100 + (reply->code & 31), reply->payload.size(),
                     CoapPeer::Clock::now() - started);
-  if (whole) reply = connection.peer.Cut(request, std::move(*reply));
+  if (whole) {
+    reply = connection.peer.Cut(request, std::move(*reply));
+    reply->announces = !connection.announced;
+    connection.announced = true;
+  }
   connection.peer.Answered(exchange.id, exchange.token, *reply);
   Send(exchange, *reply);
 }
@@ -360,8 +366,17 @@ std::optional<CoapReply> CoapServer::AnswerHere(Exchange& exchange, const std::s
   return std::nullopt;
 }
 
+CoapReply CoapServer::ServeBulk(const std::string& device, const CoapRequest& request) {
+  Response response;
+  const bool post = request.code == COAP_REQUEST_CODE_POST;
+  const BulkService::Head head{device, post ? "POST" : "", CoapTypeOf(request.format), ""};
+  host_.bulks.Serve(head, request.payload, response);
+  return WriteCoapReply(request, response);
+}
+
 asio::awaitable<CoapReply> CoapServer::Serve(const std::string& device,
                                              const CoapRequest& request) {
+  if (IsPath(request, {"bulk"})) co_return ServeBulk(device, request);
   auto read = ReadCoapRequest(request);
   if (CoapReply* refusal = std::get_if<CoapReply>(&read)) co_return std::move(*refusal);
   CoapAsked& asked = std::get<CoapAsked>(read);
@@ -378,7 +393,8 @@ CoapReply CoapServer::Discover() const {
   reply.code = CoapCode(205);
   reply.format = kCoapLinkFormat;
   reply.payload =
-      "</tables>;rt=\"holdfast.tables\";ct=\"50 60\",</changes>;rt=\"holdfast.changes\";ct=0;obs";
+      "</tables>;rt=\"holdfast.tables\";ct=\"50 "
+      "60\",</bulk>;rt=\"holdfast.bulk\";ct=60,</changes>;rt=\"holdfast.changes\";ct=0;obs";
   return reply;
 }
 
@@ -470,6 +486,7 @@ coap_pdu_t* CoapServer::MakePdu(coap_session_t* session, coap_pdu_type_t type, s
   if (reply.block1) put(COAP_OPTION_BLOCK1, CoapBlockValue(*reply.block1));
   put_number(COAP_OPTION_SIZE2, reply.size2);
   put_number(COAP_OPTION_SIZE1, reply.size1);
+  if (reply.announces) put(kCoapBulkOption, kAnnouncement);
   if (good && !reply.payload.empty()) {
     good = coap_add_data(pdu, reply.payload.size(), data(reply.payload)) != 0;
   }

@@ -73,6 +73,7 @@ class CoapServer {
     CoapPeer peer;
     PeerIdentity identity;
     bool identified = false;
+    bool announced = false;
     // Who watches /changes, and what it was told last.
     std::string watch_token, told;
     bool watching = false;
@@ -101,6 +102,7 @@ class CoapServer {
                                       const CoapRequest& request);
   boost::asio::awaitable<CoapReply> Serve(const std::string& device, const CoapRequest& request);
   CoapReply WatchChanges(Exchange& exchange, const std::string& device, const CoapRequest& request);
+  CoapReply ServeBulk(const std::string& device, const CoapRequest& request);
   CoapReply Discover() const;
   const PeerIdentity& IdentityOf(Connection& connection);
   void Send(const Exchange& exchange, const CoapReply& reply);

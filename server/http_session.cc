@@ -274,10 +274,12 @@ void HttpSession::Pack(std::string_view accepted) {
   out_.Truncate(0);
   out_.Reserve(response_.body.size());
   auto packed = host_.packer.Pack(response_.body.view(), out_.Free().first(response_.body.size()));
-  if (!packed) return;
-  response_.body.Truncate(0);
-  response_.body.Append(*packed);
-  response_.AddHeader("Content-Encoding", "gzip");
+  if (packed) {
+    response_.body.Truncate(0);
+    response_.body.Append(*packed);
+    response_.AddHeader("Content-Encoding", "gzip");
+  }
+  out_.Clear();
 }
 
 void HttpSession::Describe() {

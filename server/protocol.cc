@@ -39,14 +39,13 @@ std::optional<Verb> VerbOf(std::string_view method, bool row) {
 }
 
 bool IsCbor(const RequestHead& head) {
-  return EqualsIgnoreCase(Trim(head.content_type.substr(0, head.content_type.find(';'))),
-                          "application/cbor");
+  return EqualsIgnoreCase(MediaTypeOf(head.content_type), "application/cbor");
 }
 
 std::optional<Refusal> CheckContent(const RequestHead& head, Verb verb) {
   const bool body = verb == Verb::kInsert || verb == Verb::kUpdate || verb == Verb::kReplace;
   if (!body) return std::nullopt;
-  const std::string_view type = Trim(head.content_type.substr(0, head.content_type.find(';')));
+  const std::string_view type = MediaTypeOf(head.content_type);
   const bool json =
       type.empty() || EqualsIgnoreCase(type, "application/json") || IsCbor(head) ||
       (verb == Verb::kUpdate && EqualsIgnoreCase(type, "application/merge-patch+json"));
@@ -208,6 +207,10 @@ std::optional<Refusal> TakeId(const Operation& operation, const Field& field, Wr
 
 }  // namespace
 
+std::string_view MediaTypeOf(std::string_view content_type) {
+  return Trim(content_type.substr(0, content_type.find(';')));
+}
+
 std::optional<Api> ParseApiVersion(std::string_view text) {
   if (text.size() < 3) return std::nullopt;
   const std::string_view major = text.substr(0, 3), rest = text.substr(3);
@@ -337,6 +340,19 @@ int StatusOf(Verb verb, Api api, Outcome outcome, bool version_in_body) {
     case Outcome::kFailed: return 503;
   }
   return 503;
+}
+
+const char* WordsOf(Outcome outcome) {
+  switch (outcome) {
+    case Outcome::kExists: return "The item exists";
+    case Outcome::kStale: return "The item has another version";
+    case Outcome::kMissing: return "The item does not exist";
+    case Outcome::kGone: return "The item is deleted";
+    case Outcome::kNoTable: return "There is no such table";
+    case Outcome::kTooLarge: return "The row would be larger than a row may be";
+    case Outcome::kFailed: return "The server cannot store or read rows at the moment";
+    default: return "The request was refused";
+  }
 }
 
 std::string UuidFrom(std::string_view random) {

@@ -72,10 +72,16 @@ struct ProtocolLimits {
   std::uint32_t top_rows = limits::kPageRows, top_rows_3 = 128000;
 };
 
+// Of one row in an answer: system columns come on top of what a device may send.
+inline constexpr std::size_t kRowRoom = limits::kRowBytes + 4096;
+
 using Parsed = std::variant<Operation, Refusal>;
 Parsed ParseOperation(const RequestHead& head, const ProtocolLimits& limits);
 
 std::optional<Api> ParseApiVersion(std::string_view text);
+
+// Of a Content-Type, without its parameters.
+std::string_view MediaTypeOf(std::string_view content_type);
 
 // `"a", "b"`, `*`, and the bare text that old clients send. A weak tag stands for nothing where
 // strong ones are compared.
@@ -90,6 +96,8 @@ std::variant<BodyFacts, Refusal> ApplyBody(const Operation& operation, RowView f
                                            Write& write);
 
 int StatusOf(Verb verb, Api api, Outcome outcome, bool version_in_body);
+// For an answer without a row, when the rows gave no reason of their own.
+const char* WordsOf(Outcome outcome);
 
 // Version 4, with dashes; `random` is 16 bytes.
 std::string UuidFrom(std::string_view random);

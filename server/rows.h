@@ -87,7 +87,8 @@ struct Write {
   Conditions conditions;
   bool revive = false;  // kUpdate, kReplace: a soft-deleted row comes back, instead of kGone
   RowSink* sink = nullptr;
-  bool quiet = false;  // kInsert: of a row that is made, the sink hears nothing
+  // kInsert: the row is known to be small enough, and of a row that is made the sink hears nothing.
+  bool quiet = false;
 
   // Set by Apply().
   Outcome outcome = Outcome::kFailed;
@@ -137,6 +138,9 @@ class Bulk {
   virtual void OnApplied(const Operated& operated, std::int64_t moment, std::int64_t earlier) = 0;
   // By write.outcome, for write.reason; the write's sink got the row when there is one to show.
   virtual void OnRefused(const Operated& operated) = 0;
+  // Before kRestored: all that this sender was told of up to that moment is still here; 0: nothing
+  // that we know of. Not the newest change there is: others may have made theirs since we forgot.
+  virtual void OnRestored(std::int64_t moment) = 0;
 };
 
 enum class BulkOutcome : std::uint8_t {

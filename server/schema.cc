@@ -92,4 +92,12 @@ SchemaFile ParseSchema(std::string_view text) {
   return schema;
 }
 
+std::string LowerCase(std::string_view text) {
+  std::string lower(text);
+  for (char& c : lower) {
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + ('a' - 'A'));
+  }
+  return lower;
+}
+
 }  // namespace holdfast::server

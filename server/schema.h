@@ -41,6 +41,9 @@ struct SchemaFile {
 
 SchemaFile ParseSchema(std::string_view text);
 
+// The name by which a table is known: names compare without case.
+std::string LowerCase(std::string_view text);
+
 }  // namespace holdfast::server
 
 #endif  // HOLDFAST_SERVER_SCHEMA_H_

@@ -11,6 +11,8 @@ namespace {
 // The one that was used longest ago makes room.
 constexpr std::int64_t kSendersOfADevice = 1000;
 constexpr std::size_t kDigestBytes = 4;
+// A run lies within one body, so that one which covers a sequence begins this far before at most.
+constexpr std::int64_t kLongestRun = limits::kBulkOperations;
 
 void Finish(Statement& statement, const Database& database) {
   const int code = statement.Step();
@@ -29,7 +31,7 @@ bool Found(Statement& statement, const Database& database) {
 
 void SqliteRows::PrepareBulk() {
   find_sender_ = database_.Prepare(
-      "SELECT id,acknowledged,told_applied,applied FROM __senders WHERE device=?1 AND "
+      "SELECT id,acknowledged,told_applied,applied,used FROM __senders WHERE device=?1 AND "
       "installation=?2 AND incarnation=?3");
   add_sender_ = database_.Prepare(
       "INSERT INTO __senders(device,installation,incarnation,acknowledged,told_applied,applied,"
@@ -38,38 +40,43 @@ void SqliteRows::PrepareBulk() {
       "UPDATE __senders SET acknowledged=?2,told_applied=?3,applied=?4,used=?5 WHERE id=?1");
   drop_senders_ = database_.Prepare(
       "DELETE FROM __senders WHERE id IN(SELECT id FROM __senders WHERE device=?1 ORDER BY used "
-      "DESC LIMIT -1 OFFSET ?2)");
+      "DESC,id DESC LIMIT -1 OFFSET ?2)");
+  drop_told_ = database_.Prepare(
+      "DELETE FROM __outcomes WHERE sender IN(SELECT id FROM __senders WHERE device=?1 ORDER BY "
+      "used DESC,id DESC LIMIT -1 OFFSET ?2)");
   find_told_ = database_.Prepare(
       "SELECT first,changes,moment,digests FROM __outcomes WHERE sender=?1 AND first<=?2 AND "
-      "first+count>?2 ORDER BY changes=?3 DESC, moment DESC LIMIT 1");
+      "first>?2-?4 AND first+count>?2 ORDER BY changes=?3 DESC, moment DESC LIMIT 1");
   keep_told_ = database_.Prepare("INSERT OR REPLACE INTO __outcomes VALUES(?1,?2,?3,?4,?5,?6)");
-  forget_told_ = database_.Prepare("DELETE FROM __outcomes WHERE sender=?1 AND first+count-1<=?2");
+  forget_told_ = database_.Prepare(
+      "DELETE FROM __outcomes WHERE sender=?1 AND first<=?2 AND first+count-1<=?2");
 }
 
 BulkOutcome SqliteRows::ApplyBulk(const Sender& sender, Bulk& bulk) {
   BulkOutcome outcome = BulkOutcome::kFailed;
-  const auto undo = [this] {
-    together_ = false;
-    if (database_.in_transaction()) database_.Run("ROLLBACK");
-    if (catalog_changed_) LoadCatalog();
-  };
+  together_ = false;
   try {
     outcome = ApplyBulkInTransaction(sender, bulk);
-    if (outcome != BulkOutcome::kDone) undo();
   } catch (const StorageError& error) {
     Log(LogLevel::kError, "storage: %s", error.what());
-    try {
-      undo();
-    } catch (const StorageError& second) {
-      Log(LogLevel::kError, "storage: %s", second.what());
-    }
-    outcome = BulkOutcome::kFailed;
   } catch (...) {
-    undo();
+    Undo();
     throw;
   }
   together_ = false;
+  if (outcome != BulkOutcome::kDone) Undo();
   return outcome;
+}
+
+// Whatever the storage makes of it: what is not committed is gone when it is opened again.
+void SqliteRows::Undo() {
+  together_ = false;
+  try {
+    if (database_.in_transaction()) database_.Run("ROLLBACK");
+    if (catalog_changed_) LoadCatalog();
+  } catch (const StorageError& error) {
+    Log(LogLevel::kError, "storage: %s", error.what());
+  }
 }
 
 BulkOutcome SqliteRows::ApplyBulkInTransaction(const Sender& sender, Bulk& bulk) {
@@ -77,7 +84,10 @@ BulkOutcome SqliteRows::ApplyBulkInTransaction(const Sender& sender, Bulk& bulk)
   hard_deleted_ = false;
   KnownSender known;
   const bool is_known = FindSender(sender, known);
-  if (sender.applied > known.applied) return BulkOutcome::kRestored;
+  if (sender.applied > known.applied) {
+    bulk.OnRestored(known.used);
+    return BulkOutcome::kRestored;
+  }
   if (sender.acknowledged < known.acknowledged || sender.applied < known.told_applied) {
     return BulkOutcome::kRewound;
   }
@@ -121,7 +131,7 @@ bool SqliteRows::FindSender(const Sender& sender, KnownSender& known) {
   find_sender_.Bind(3, sender.incarnation);
   if (!Found(find_sender_, database_)) return false;
   known = {find_sender_.Integer(0), find_sender_.Integer(1), find_sender_.Integer(2),
-           find_sender_.Integer(3)};
+           find_sender_.Integer(3), find_sender_.Integer(4)};
   return true;
 }
 
@@ -131,14 +141,13 @@ void SqliteRows::NoteSender(const Sender& sender, KnownSender& known) {
     add_sender_.Bind(1, sender.device);
     add_sender_.Bind(2, sender.installation);
     add_sender_.Bind(3, sender.incarnation);
-    add_sender_.Bind(4, ChangeClock::SystemNow());
+    add_sender_.Bind(4, clock_.last());
     Finish(add_sender_, database_);
     known.id = database_.last_row_id();
-    drop_senders_.Bind(1, sender.device);
-    drop_senders_.Bind(2, kSendersOfADevice);
-    Finish(drop_senders_, database_);
-    if (database_.changes() > 0) {
-      database_.Run("DELETE FROM __outcomes WHERE sender NOT IN (SELECT id FROM __senders)");
+    for (Statement* drop : {&drop_told_, &drop_senders_}) {
+      drop->Bind(1, sender.device);
+      drop->Bind(2, kSendersOfADevice);
+      Finish(*drop, database_);
     }
     return;
   }
@@ -146,7 +155,7 @@ void SqliteRows::NoteSender(const Sender& sender, KnownSender& known) {
   note_sender_.Bind(2, known.acknowledged);
   note_sender_.Bind(3, known.told_applied);
   note_sender_.Bind(4, known.applied);
-  note_sender_.Bind(5, ChangeClock::SystemNow());
+  note_sender_.Bind(5, clock_.last());
   Finish(note_sender_, database_);
   forget_told_.Bind(1, known.id);
   forget_told_.Bind(2, known.acknowledged);
@@ -161,6 +170,7 @@ bool SqliteRows::FindEarlier(const KnownSender& sender, const Operated& operated
   find_told_.Bind(1, sender.id);
   find_told_.Bind(2, operated.sequence);
   find_told_.Bind(3, operated.changes);
+  find_told_.Bind(4, kLongestRun);
   if (!Found(find_told_, database_)) return false;
   const auto at = static_cast<std::size_t>(operated.sequence - find_told_.Integer(0));
   const std::string_view digests = find_told_.Text(3);
@@ -188,10 +198,11 @@ bool SqliteRows::MayGrow(const Write& write) {
   return false;
 }
 
-// A savepoint costs as much as the insert: only where there may be something to take back.
+// A savepoint costs as much as the insert: only where there may be something to take back. A quiet
+// insert cannot turn out to be too large once it is done.
 void SqliteRows::ApplyOperated(Operated& operated) {
   Write& write = operated.write;
-  const bool simple = write.change == Change::kInsert && !MayGrow(write);
+  const bool simple = write.change == Change::kInsert && write.quiet && !MayGrow(write);
   if (!simple) Finish(savepoint_, database_);
   ApplyOne(write);
   if (simple) return;

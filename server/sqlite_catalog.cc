@@ -39,14 +39,6 @@ static std::string TypeText(ColumnType type) {
 
 std::string Quoted(std::string_view name) { return "\"" + std::string(name) + "\""; }
 
-std::string LowerCase(std::string_view text) {
-  std::string lower(text);
-  for (char& c : lower) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + ('a' - 'A'));
-  }
-  return lower;
-}
-
 void SqliteRows::Declare(const SchemaFile& schema) {
   grow_tables_ = schema.grow;
   database_.Run("BEGIN IMMEDIATE");
@@ -113,6 +105,9 @@ void SqliteRows::LoadCatalog() {
 void SqliteRows::FindLastMoment() {
   Statement meta = database_.Prepare("SELECT value FROM __meta WHERE key='last_moment'");
   if (meta.Step() == SQLITE_ROW) clock_.RaiseTo(meta.Integer(0));
+  // What senders were told while we were here is not told of something else.
+  Statement used = database_.Prepare("SELECT max(used) FROM __senders");
+  if (used.Step() == SQLITE_ROW) clock_.RaiseTo(used.Integer(0));
   for (auto& [name, table] : tables_) {
     Statement newest =
         database_.Prepare("SELECT max(updatedAt) FROM " + Quoted(table->schema.name));

@@ -83,12 +83,14 @@ class SqliteRows : public Rows {
   };
   struct KnownSender {
     std::int64_t id = 0, acknowledged = 0, told_applied = 0, applied = 0;
+    std::int64_t used = 0;  // the last moment given out when it was here last
   };
   struct Earlier {
     std::int64_t changes = 0, moment = 0;
     std::uint32_t digest = 0;
   };
   void PrepareBulk();
+  void Undo();
   BulkOutcome ApplyBulkInTransaction(const Sender& sender, Bulk& bulk);
   bool FindSender(const Sender& sender, KnownSender& known);
   void NoteSender(const Sender& sender, KnownSender& known);
@@ -115,7 +117,7 @@ class SqliteRows : public Rows {
   Statement begin_, commit_, savepoint_, release_;
   bool together_ = false;  // moments follow each other without a gap
   Statement find_sender_, add_sender_, note_sender_, drop_senders_, find_told_, keep_told_,
-      forget_told_;
+      forget_told_, drop_told_;
   TimestampText moment_text_;
   std::string version_text_;
   std::unique_ptr<char[]> scratch_;  // values that had to be conformed; texts of filters
@@ -144,7 +146,6 @@ struct SqliteRows::Table {
 };
 
 std::string Quoted(std::string_view name);
-std::string LowerCase(std::string_view text);
 
 }  // namespace holdfast::server
 

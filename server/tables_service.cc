@@ -13,8 +13,6 @@
 namespace holdfast::server {
 namespace {
 
-constexpr std::size_t kRowRoom = limits::kRowBytes + 4096;  // system columns come on top
-
 // Appends rows to a body that grows; of a single row remembers what validates it.
 class BodySink : public RowSink {
  public:
@@ -71,21 +69,10 @@ void AddTag(Response& response, Api api, const BodySink& sink) {
   }
 }
 
-const char* Words(Outcome outcome) {
-  switch (outcome) {
-    case Outcome::kMissing: return "The item does not exist";
-    case Outcome::kGone: return "The item is deleted";
-    case Outcome::kNoTable: return "There is no such table";
-    case Outcome::kTooLarge: return "The row would be larger than a row may be";
-    case Outcome::kFailed: return "The server cannot store or read rows at the moment";
-    default: return "The request was refused";
-  }
-}
-
 void RefuseOutcome(int status, Outcome outcome, const std::string& reason, Response& response) {
   response.Clear();
   if (status == 503) response.retry_after_s = 5;
-  response.Refuse(status, reason.empty() ? std::string_view(Words(outcome)) : reason);
+  response.Refuse(status, reason.empty() ? std::string_view(WordsOf(outcome)) : reason);
 }
 
 void RefuseWith(const Refusal& refusal, Response& response) {

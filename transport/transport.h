@@ -23,7 +23,7 @@
 #include "hal/base/limits.h"
 #include "hal/base/result.h"
 #include "hal/clock.h"
-#include "transport/wire_bulk.h"
+#include "transport/wire_encoding.h"
 
 namespace holdfast::transport {
 

@@ -5,7 +5,7 @@
 //          each other are one line. Every operation keeps its own identity: (installation,
 //          incarnation, sequence, changes), by which the server knows it again when its answer was
 //          lost and it comes a second time.
-// Shapes:  the request, as JSON; one array in CBOR too:
+// Shapes:  the request, as JSON:
 //            [1,"installation","incarnation",acknowledged,applied,[RUN,..]]
 //          RUN  [HEAD,first sequence,changes,[ROW,..]]
 //          HEAD ["readings","i",["sensor","value"]], or the number of an earlier head of this body,
@@ -27,6 +27,13 @@
 //                  status as of a single request; 424: an earlier operation of the same row was
 //                  refused. A conflict whose row had no room in the answer has words.
 //          Each operation of the request has exactly one outcome, in order of sequence.
+//          A request may be packed instead: the same arrays in CBOR, and each row said against
+//          those before it in its run. An id is two items, how many bytes it shares with the id
+//          before, and the text that follows them. A value is `undefined` when it is that of the
+//          row before; an integer after an integer is the difference, modulo 2^64; tag 25 with a
+//          number is a text that this column has had in this run, the first that was written out
+//          being 0, up to 23; tag 4 is a decimal fraction of 1 to 6 digits. Blobs are byte strings
+//          (JSON: base64, as text). The answer is JSON all the same: it is short.
 // Owner:   the caller owns all buffers. What a reader gives out lives until its next Next().
 // Threads: any; no state but its own.
 // Errors:  kBadAnswer (Origin::kJson with the offset): not of this shape. kTooLarge, kNoMemory.
@@ -43,6 +50,7 @@
 #include "hal/base/result.h"
 #include "hal/base/row.h"
 #include "hal/base/text.h"
+#include "transport/wire_bulk_packed.h"
 #include "transport/wire_bulk_tokens.h"
 
 namespace holdfast::wire {
@@ -99,14 +107,25 @@ class BulkWriter {
   Result<bool> Place(const BulkOperation& operation);
   Result<void> PutHead(const BulkOperation& operation);
   Result<void> PutRow(const BulkOperation& operation);
-  void Close();
+  void PutPackedId(std::string_view id);
+  Result<void> PutPackedValue(const Field& field, std::size_t index);
+  void Remember(const BulkOperation& operation);
+  void Open();
+  void Separate();
+  void Number(std::int64_t value);
+  void Word(std::string_view text);
 
   TextWriter out_;
+  const bool cbor_;
   std::array<Head, kBulkHeads> heads_;
   std::size_t head_count_ = 0;
   // The run that is open; `head_` is kBulkHeads while there is none.
   std::size_t head_ = kBulkHeads;
   std::int64_t changes_ = 0, last_sequence_ = 0;
+  PackedMemory memory_;
+  bool fresh_ = true;                             // the row under way is the first of its run
+  std::array<Value, limits::kColumns> row_;       // it; its texts lie in the body
+  std::array<bool, limits::kColumns> written_{};  // which of them were written out
 };
 
 // Reads a request one operation at a time.
@@ -132,8 +151,11 @@ class BulkReader {
   bool ReadHead();
   bool ReadColumns(Head& head);
   bool ReadRow(BulkOperation& operation);
+  bool ReadId(std::string_view& id);
+  bool ReadValue(std::size_t index, Value& value);
   bool EndRun();
 
+  std::string_view body_;
   BulkTokens tokens_;
   Arena& arena_;
   std::size_t mark_ = 0;  // of the arena, after the heads
@@ -142,15 +164,16 @@ class BulkReader {
   const Head* head_ = nullptr;  // of the run that is open; null: none is
   std::int64_t sequence_ = 0, changes_ = 0;
   RowFields fields_;
+  PackedMemory memory_;
 };
 
 class BulkAnswerWriter {
  public:
-  BulkAnswerWriter(std::span<char> room, Encoding encoding);
+  explicit BulkAnswerWriter(std::span<char> room);
   // Joined with the one before where they follow each other. false: no room.
   bool Done(const BulkDone& done);
-  // These two: false: no room; the answer is as it was before. `row`: as EncodeRow() or
-  // EncodeRowCbor() has written it.
+  // These two: false: no room; the answer is as it was before. `row`: as EncodeRow() has
+  // written it.
   bool Refused(std::int64_t sequence, int status, std::string_view words);
   bool RefusedRow(std::int64_t sequence, int status, std::string_view row);
   std::size_t bytes() const { return out_.view().size(); }
@@ -169,7 +192,7 @@ class BulkAnswerReader {
  public:
   enum class Outcome : std::uint8_t { kEnd, kDone, kRefused };
 
-  BulkAnswerReader(std::string_view body, Encoding encoding, Arena& arena);
+  BulkAnswerReader(std::string_view body, Arena& arena);
   Result<void> Begin();
   // Fills the one or the other.
   Result<Outcome> Next(BulkDone& done, BulkRefusal& refusal);

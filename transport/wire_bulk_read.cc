@@ -22,7 +22,7 @@ bool IsSenderName(std::string_view name) {
 }  // namespace
 
 BulkReader::BulkReader(std::string_view body, Encoding encoding, Arena& arena)
-    : tokens_(body, encoding), arena_(arena) {}
+    : body_(body), tokens_(body, encoding, arena), arena_(arena) {}
 
 Result<void> BulkReader::Begin(BulkSender& sender) {
   if (!ReadSender(sender)) return tokens_.error();
@@ -39,8 +39,8 @@ bool BulkReader::ReadSender(BulkSender& sender) {
   if (version != 1) {
     return tokens_.Fail(Error{Code::kUnsupported, Origin::kNone, 0, "a bulk of another version"});
   }
-  if (!tokens_.Text(arena_, sender.installation, "the installation is expected") ||
-      !tokens_.Text(arena_, sender.incarnation, "the incarnation is expected") ||
+  if (!tokens_.Text(sender.installation, "the installation is expected") ||
+      !tokens_.Text(sender.incarnation, "the incarnation is expected") ||
       !tokens_.Integer(sender.acknowledged, "the acknowledged sequence is expected") ||
       !tokens_.Integer(sender.applied, "the applied sequence is expected")) {
     return false;
@@ -85,6 +85,7 @@ bool BulkReader::OpenRun() {
   if (first > kLastSequence) return tokens_.Fail("no sequence is so high");
   if (changes_ < 0) return tokens_.Fail("a number of changes is not negative");
   sequence_ = first - 1;
+  memory_.Forget();
   return (tokens_.More() || tokens_.Fail("the rows are expected")) &&
          tokens_.Open("the rows are expected");
 }
@@ -99,7 +100,7 @@ bool BulkReader::ReadHead() {
   if (!tokens_.at_array()) {
     std::int64_t number = 0;
     Value value;
-    if (!tokens_.Scalar(arena_, value)) return false;
+    if (!tokens_.Scalar(value)) return false;
     number = value.type == ValueType::kInteger ? value.integer : -1;
     if (number < 0 || number >= std::int64_t(head_count_)) return tokens_.Fail("no such head");
     head_ = &heads_[std::size_t(number)];
@@ -108,9 +109,8 @@ bool BulkReader::ReadHead() {
   if (head_count_ == kBulkHeads) return tokens_.Fail("too many heads");
   Head& head = heads_[head_count_];
   std::string_view kind;
-  if (!tokens_.Open("a head is expected") ||
-      !tokens_.Text(arena_, head.table, "a table is expected") ||
-      !tokens_.Text(arena_, kind, "a kind is expected")) {
+  if (!tokens_.Open("a head is expected") || !tokens_.Text(head.table, "a table is expected") ||
+      !tokens_.Text(kind, "a kind is expected")) {
     return false;
   }
   if (head.table.empty() || head.table.size() > limits::kTableNameBytes) {
@@ -134,7 +134,7 @@ bool BulkReader::ReadColumns(Head& head) {
   while (tokens_.More()) {
     if (count == names.size()) return tokens_.Fail("more columns than a table has");
     Value value;
-    if (!tokens_.Scalar(arena_, value)) return false;
+    if (!tokens_.Scalar(value)) return false;
     const bool name = value.type == ValueType::kText && !value.text.empty() &&
                       value.text.size() <= limits::kColumnNameBytes;
     if (!name) return tokens_.Fail("no name for a column");
@@ -166,15 +166,12 @@ bool BulkReader::ReadRow(BulkOperation& operation) {
   operation.table = head_->table;
   operation.sequence = ++sequence_;
   operation.changes = changes_;
-  if (!tokens_.Open("a row is expected") ||
-      !tokens_.Text(arena_, operation.id, "an id is expected")) {
-    return false;
-  }
+  if (!tokens_.Open("a row is expected") || !ReadId(operation.id)) return false;
   if (operation.id.empty() || operation.id.size() > limits::kIdBytes) {
     return tokens_.Fail("an id has 1 to 255 bytes");
   }
   if (head_->kind != BulkKind::kInsert) {
-    if (!tokens_.TextOrNull(arena_, operation.if_match, "a version or null is expected")) {
+    if (!tokens_.TextOrNull(operation.if_match, "a version or null is expected")) {
       return false;
     }
     if (operation.if_match.size() > limits::kVersionBytes) {
@@ -185,19 +182,74 @@ bool BulkReader::ReadRow(BulkOperation& operation) {
   for (const std::string_view column : head_->columns) {
     Value value;
     if (!tokens_.More()) return tokens_.Fail("a row has fewer values than columns");
-    if (!tokens_.Scalar(arena_, value)) return false;
+    if (!ReadValue(fields_.size(), value)) return false;
     if (auto added = fields_.Add(column, ColumnType::kAny, value); !added) {
       return tokens_.Fail(added.error());
     }
   }
   operation.fields = fields_.view();
+  if (tokens_.packed()) {
+    if (!memory_.id.Assign(operation.id)) return tokens_.Fail("an id has 1 to 255 bytes");
+    memory_.any = true;
+  }
   return tokens_.Close("a row has more values than columns");
+}
+
+bool BulkReader::ReadId(std::string_view& id) {
+  if (!tokens_.packed()) return tokens_.Text(id, "an id is expected");
+  std::int64_t shared = 0;
+  std::string_view rest;
+  if (!tokens_.Integer(shared, "the length that ids share is expected") ||
+      !tokens_.Text(rest, "the rest of an id is expected")) {
+    return false;
+  }
+  if (shared < 0 || shared > std::int64_t(memory_.id.size())) {
+    return tokens_.Fail("more than the id before has");
+  }
+  if (std::size_t(shared) + rest.size() > limits::kIdBytes) {
+    return tokens_.Fail("an id has 1 to 255 bytes");
+  }
+  char* const place = static_cast<char*>(arena_.AllocateBytes(std::size_t(shared) + rest.size()));
+  if (place == nullptr) return tokens_.Fail(Arena::Full());
+  memory_.id.view().copy(place, std::size_t(shared));
+  rest.copy(place + shared, rest.size());
+  id = {place, std::size_t(shared) + rest.size()};
+  return IsUtf8(id) || tokens_.Fail("an id that is not UTF-8");
+}
+
+bool BulkReader::ReadValue(std::size_t index, Value& value) {
+  if (!tokens_.packed()) return tokens_.Scalar(value);
+  PackedMemory::Column& column = memory_.columns[index];
+  BulkTokens::Packed item;
+  if (!tokens_.Item(item)) return false;
+  value = item.value;
+  if (item.same) {
+    if (!memory_.any) return tokens_.Fail("the first row has no row before it");
+    value = column.last;
+  } else if (item.reference >= 0) {
+    if (std::size_t(item.reference) >= column.count) return tokens_.Fail("no such text");
+    value = Value::Text(column.texts[std::size_t(item.reference)]);
+  } else if (value.type == ValueType::kInteger && memory_.any &&
+             column.last.type == ValueType::kInteger) {
+    value.integer = std::int64_t(std::uint64_t(column.last.integer) + std::uint64_t(value.integer));
+  } else if (value.type == ValueType::kText || value.type == ValueType::kBlob) {
+    // What later rows refer to has to stay where it is.
+    const char* const text = value.text.data();
+    if (!value.text.empty() && (text < body_.data() || text >= body_.data() + body_.size())) {
+      return tokens_.Fail("a string in pieces");
+    }
+    if (value.type == ValueType::kText && column.count < kPackedTexts) {
+      column.texts[column.count++] = value.text;
+    }
+  }
+  column.last = value;
+  return true;
 }
 
 // ---- answers
 
-BulkAnswerReader::BulkAnswerReader(std::string_view body, Encoding encoding, Arena& arena)
-    : tokens_(body, encoding), arena_(arena), mark_(arena.Mark()) {}
+BulkAnswerReader::BulkAnswerReader(std::string_view body, Arena& arena)
+    : tokens_(body, Encoding::kJson, arena), arena_(arena), mark_(arena.Mark()) {}
 
 Result<void> BulkAnswerReader::Begin() {
   if (!tokens_.Open("the outcomes are expected")) return tokens_.error();
@@ -229,7 +281,7 @@ Result<BulkAnswerReader::Outcome> BulkAnswerReader::Next(BulkDone& done, BulkRef
     return Outcome::kRefused;
   }
   Value moment;
-  if (!tokens_.Scalar(arena_, moment)) return tokens_.error();
+  if (!tokens_.Scalar(moment)) return tokens_.error();
   if (!ReadDone(done, first, second, moment.type == ValueType::kInteger ? moment.integer : -1)) {
     return tokens_.error();
   }
@@ -249,7 +301,7 @@ bool BulkAnswerReader::ReadDone(BulkDone& done, std::int64_t first, std::int64_t
   last_sequence_ = first + count - 1;
   if (!tokens_.More()) return !tokens_.failed();
   Value changes;
-  if (!tokens_.Scalar(arena_, changes)) return false;
+  if (!tokens_.Scalar(changes)) return false;
   if (changes.type != ValueType::kInteger || changes.integer < 0) {
     return tokens_.Fail("a number of changes is not negative");
   }
@@ -272,7 +324,7 @@ bool BulkAnswerReader::ReadRefusal(BulkRefusal& refusal, std::int64_t sequence,
     refusal.row = fields_.view();
   } else {
     Value words;
-    if (!tokens_.Scalar(arena_, words)) return false;
+    if (!tokens_.Scalar(words)) return false;
     refusal.words = words.text;
   }
   return tokens_.Close("something follows an outcome");

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "transport/wire_cbor.h"
 
-#include <tinycbor/cbor.h>
-
 #include <bit>
 #include <cmath>
 #include <cstddef>
@@ -11,6 +9,7 @@
 #include <optional>
 
 #include "hal/base/limits.h"
+#include "transport/wire_cbor_items.h"
 
 namespace holdfast::wire {
 namespace {
@@ -152,37 +151,17 @@ Value RealOf(const CborValue& item) {
 
 // TinyCBOR looks at the head of the next item when it steps over one, and nowhere ahead of that; it
 // recurses only to step over maps and arrays, which this never asks for.
-class RowReader {
+class RowReader : private CborItems {
  public:
   RowReader(std::string_view cbor, Arena& arena, RowFields& row)
-      : begin_(reinterpret_cast<const std::uint8_t*>(cbor.data())),
-        size_(cbor.size()),
-        arena_(arena),
-        row_(row) {}
+      : CborItems(cbor, arena), row_(row) {}
 
   Result<void> Read();
 
  private:
-  Error Bad(const char* what, const std::uint8_t* at) const {
-    return {Code::kBadAnswer, Origin::kNone, std::int32_t(at - begin_), what};
-  }
-  Error Bad(const char* what, const CborValue& at) const {
-    return Bad(what, cbor_value_get_next_byte(&at));
-  }
-  // `at` is where TinyCBOR stopped.
-  Result<void> Check(CborError error, const CborValue& at) const {
-    if (error == CborNoError) return Ok();
-    return Bad(Reason(error), at);
-  }
   Result<void> SelfDescription(CborValue& item) const;
   Result<void> Member(CborValue& item);
-  Result<void> Scalar(CborValue& item, Value& value);
-  Result<void> String(CborValue& item, std::string_view& text);
-  Result<void> Chunk(std::string_view chunk, bool is_text) const;
 
-  const std::uint8_t* begin_;
-  std::size_t size_;
-  Arena& arena_;
   RowFields& row_;
 };
 
@@ -224,8 +203,10 @@ Result<void> RowReader::Member(CborValue& item) {
   return Ok();
 }
 
+}  // namespace
+
 // Steps over the item.
-Result<void> RowReader::Scalar(CborValue& item, Value& value) {
+Result<void> CborItems::Scalar(CborValue& item, Value& value) {
   std::string_view text;
   switch (cbor_value_get_type(&item)) {
     case CborIntegerType: value = IntegerOf(item); break;
@@ -258,7 +239,7 @@ Result<void> RowReader::Scalar(CborValue& item, Value& value) {
 }
 
 // A text or byte string. Steps over the item.
-Result<void> RowReader::String(CborValue& item, std::string_view& text) {
+Result<void> CborItems::String(CborValue& item, std::string_view& text) {
   const bool is_text = cbor_value_is_text_string(&item);
   const bool is_definite = cbor_value_is_length_known(&item);
   const char* place = nullptr;
@@ -291,7 +272,7 @@ Result<void> RowReader::String(CborValue& item, std::string_view& text) {
 }
 
 // Every chunk of a text has whole characters (RFC 8949, 3.2.3).
-Result<void> RowReader::Chunk(std::string_view chunk, bool is_text) const {
+Result<void> CborItems::Chunk(std::string_view chunk, bool is_text) const {
   if (!is_text || IsUtf8(chunk)) return Ok();
   const auto* const start = reinterpret_cast<const std::uint8_t*>(chunk.data());
   std::size_t good = 0;
@@ -299,7 +280,24 @@ Result<void> RowReader::Chunk(std::string_view chunk, bool is_text) const {
   return Bad("not UTF-8", start + good);
 }
 
-}  // namespace
+Error CborItems::Bad(const char* what, const std::uint8_t* at) const {
+  return {Code::kBadAnswer, Origin::kNone, std::int32_t(at - begin_), what};
+}
+
+Error CborItems::Bad(const char* what, const CborValue& at) const {
+  return Bad(what, cbor_value_get_next_byte(&at));
+}
+
+Result<void> CborItems::Check(CborError error, const CborValue& at) const {
+  if (error == CborNoError) return Ok();
+  return Bad(Reason(error), at);
+}
+
+Result<void> PutCborItem(const Field& field, TextWriter& out) {
+  CborEncoder encoder;
+  cbor_encoder_init_writer(&encoder, Append, &out);
+  return EncodeValue(field, encoder);
+}
 
 Result<void> EncodeRowCbor(RowView row, TextWriter& out) {
   if (auto before = out.Finish(); !before) return before.error();

@@ -146,8 +146,7 @@ Result<void> Push::OnBulk() {
 
 Result<void> Push::OnBulkOutcomes() {
   answer_.arena().Reset();
-  wire::BulkAnswerReader reader(answer_.body(), transport_.capabilities().bulk.encoding,
-                                answer_.arena());
+  wire::BulkAnswerReader reader(answer_.body(), answer_.arena());
   HF_TRY(reader.Begin());
   for (;;) {
     wire::BulkDone done;

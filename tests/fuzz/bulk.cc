@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Bulks and their answers. The first byte says which, the rest is the body. What is read is what it
-// may be, and a request that is written again reads the same.
+// Bulks, as JSON and packed, and their answers. The first byte says which, the rest is the body.
+// What is read is what it may be, and a request that is written again reads the same.
 #include <cstdlib>
 #include <string>
 
@@ -32,10 +32,10 @@ void Check(const BulkOperation& operation) {
 }
 
 // The body once more; "" when it is none.
-std::string Again(std::string_view body) {
+std::string Again(std::string_view body, Encoding encoding) {
   Arena arena(g_arena);
-  BulkReader reader(body, Encoding::kJson, arena);
-  BulkWriter writer(g_room, Encoding::kJson);
+  BulkReader reader(body, encoding, arena);
+  BulkWriter writer(g_room, encoding);
   BulkSender sender;
   if (!reader.Begin(sender) || !writer.Begin(sender)) return "";
   std::int64_t last = 0;
@@ -54,7 +54,7 @@ std::string Again(std::string_view body) {
 
 void ReadAnswer(std::string_view body) {
   Arena arena(g_arena);
-  BulkAnswerReader reader(body, Encoding::kJson, arena);
+  BulkAnswerReader reader(body, arena);
   if (!reader.Begin()) return;
   std::int64_t last = 0;
   for (;;) {
@@ -77,8 +77,26 @@ void ReadAnswer(std::string_view body) {
 
 }  // namespace
 
+// A packed body with each way to say a value.
+std::string PackedSeed() {
+  BulkWriter writer(g_room, Encoding::kCbor);
+  Require(writer.Begin({"d", "i", 0, 0}).ok());
+  const char* ids[] = {"row-1", "row-2", "row-3", "row-4"};
+  const char* texts[] = {"one", "two", "two", "one"};
+  for (int i = 0; i < 4; ++i) {
+    const Field fields[] = {{"s", ColumnType::kAny, Value::Text(texts[i])},
+                            {"n", ColumnType::kAny, Value::Integer(100 + i)},
+                            {"r", ColumnType::kAny, Value::Real(20.37 + i)},
+                            {"b", ColumnType::kAny, Value::Blob("\x01\x02")}};
+    auto added = writer.Add({BulkKind::kInsert, "t", ids[i], "", i + 1, 1, fields});
+    Require(added.ok() && *added);
+  }
+  return "p" + std::string(*writer.Finish());
+}
+
 std::vector<std::string> FuzzSeeds() {
   return {
+      PackedSeed(),
       "q[1,\"d\",\"i\",0,0,[[[\"t\",\"i\",[\"a\",\"b\"]],1,1,[[\"x\",1,\"\\u00e4\"],[\"y\",1.5,"
       "null]]],[0,9,2,"
       "[[\"z\",true,false]]]]]",
@@ -96,7 +114,8 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     ReadAnswer(body);
     return 0;
   }
-  const std::string once = Again(body);
-  if (!once.empty()) Require(Again(once) == once);
+  const Encoding encoding = data[0] == 'p' ? Encoding::kCbor : Encoding::kJson;
+  const std::string once = Again(body, encoding);
+  if (!once.empty()) Require(Again(once, encoding) == once);
   return 0;
 }

@@ -16,12 +16,19 @@ using namespace holdfast::wire;
 namespace {
 
 constexpr BulkSender kSender = {"device", "first", 4, 3};
+constexpr Encoding kBoth[] = {Encoding::kJson, Encoding::kCbor};
 constexpr std::int64_t kMoment = kFirstMoment + 800;
 
 char g_room[512 << 10];
 char g_arena[512 << 10];
 
 Field Cell(std::string_view name, Value value) { return {name, ColumnType::kAny, value}; }
+
+const std::vector<std::string> all_sensors = [] {
+  std::vector<std::string> names;
+  for (int i = 0; i < 10; ++i) names.push_back("temperature-" + std::to_string(i));
+  return names;
+}();
 
 // An operation that owns what it says.
 struct Said {
@@ -43,8 +50,8 @@ std::string Show(const BulkOperation& operation) {
   return text + std::string(out.view());
 }
 
-std::string Write(const std::vector<Said>& all, std::size_t room = sizeof g_room) {
-  BulkWriter writer({g_room, room}, Encoding::kJson);
+std::string Write(const std::vector<Said>& all, Encoding encoding = Encoding::kJson) {
+  BulkWriter writer(g_room, encoding);
   CHECK(writer.Begin(kSender).ok());
   for (const Said& said : all) {
     auto added = writer.Add(said.view());
@@ -56,9 +63,10 @@ std::string Write(const std::vector<Said>& all, std::size_t room = sizeof g_room
 }
 
 // What a reader makes of it: the operations, a line each, or its complaint.
-std::string Read(std::string_view body, std::size_t arena_bytes = sizeof g_arena) {
+std::string Read(std::string_view body, Encoding encoding = Encoding::kJson,
+                 std::size_t arena_bytes = sizeof g_arena) {
   Arena arena({g_arena, arena_bytes});
-  BulkReader reader(body, Encoding::kJson, arena);
+  BulkReader reader(body, encoding, arena);
   BulkSender sender;
   const auto complaint = [](const Error& error) {
     return "! " + std::string(error.what == nullptr ? "" : error.what);
@@ -78,7 +86,7 @@ std::string Read(std::string_view body, std::size_t arena_bytes = sizeof g_arena
 
 std::string ReadAnswer(std::string_view body) {
   Arena arena(g_arena);
-  BulkAnswerReader reader(body, Encoding::kJson, arena);
+  BulkAnswerReader reader(body, arena);
   const auto complaint = [](const Error& error) {
     return "! " + std::string(error.what == nullptr ? "" : error.what);
   };
@@ -155,11 +163,16 @@ TEST(WireBulk, ABodyNamesColumnsOnceAndJoinsWhatFollowsEachOther) {
 TEST(WireBulk, WhatIsWrittenIsRead) {
   std::string expected = "device first 4 3\n";
   for (const Said& said : Mixed()) expected += Show(said.view()) + "\n";
-  STRCMP_EQUAL(expected.c_str(), Read(Write(Mixed())).c_str());
+  for (const Encoding encoding : kBoth) {
+    STRCMP_EQUAL(expected.c_str(), Read(Write(Mixed(), encoding), encoding).c_str());
+  }
 }
 
 TEST(WireBulk, RandomBodiesComeBackAsTheyWere) {
   Prng dice(7);
+  std::vector<std::string> texts;
+  for (int i = 0; i < 40; ++i)
+    texts.push_back(std::string(std::size_t(i % 30), 't') + std::to_string(i));
   for (int round = 0; round < 300; ++round) {
     std::vector<Said> all;
     std::vector<std::string> columns;
@@ -176,24 +189,32 @@ TEST(WireBulk, RandomBodiesComeBackAsTheyWere) {
       said.changes = std::int64_t(dice.Below(10) == 0);
       if (said.kind != BulkKind::kDelete) {
         for (const std::string& column : columns) {
-          const Value values[] = {Value::Null(), Value::Integer(std::int64_t(dice.Next())),
-                                  Value::Real(double(dice.Below(1000)) / 8), Value::Text("text"),
-                                  Value::Boolean(true)};
-          said.fields.push_back(Cell(column, values[dice.Below(5)]));
+          const Value values[] = {Value::Null(),
+                                  Value::Integer(std::int64_t(dice.Next())),
+                                  Value::Integer(std::int64_t(dice.Below(3))),
+                                  Value::Real(double(dice.Below(1000)) / 8),
+                                  Value::Real(double(dice.Below(100000)) / 1000),
+                                  Value::Real(double(dice.Next()) / 3e15),
+                                  Value::Text(texts[dice.Below(40)]),
+                                  Value::Boolean(dice.Below(2) == 0)};
+          said.fields.push_back(Cell(column, values[dice.Below(8)]));
         }
       }
       all.push_back(said);
     }
     for (const Said& said : all) expected += Show(said.view()) + "\n";
-    STRCMP_EQUAL(expected.c_str(), Read(Write(all)).c_str());
+    for (const Encoding encoding : kBoth) {
+      STRCMP_EQUAL(expected.c_str(), Read(Write(all, encoding), encoding).c_str());
+    }
   }
 }
 
 TEST(WireBulk, ARoomThatIsFullLeavesABodyThatIsWhole) {
   const std::vector<Said> all = Mixed();
-  for (std::size_t room = 0; room < 400; ++room) {
+  for (std::size_t room = 0; room < 800; ++room) {
+    const Encoding encoding = kBoth[room % 2];
     std::memset(g_room, '#', sizeof g_room);
-    BulkWriter writer({g_room, room}, Encoding::kJson);
+    BulkWriter writer({g_room, room / 2}, encoding);
     if (!writer.Begin(kSender)) continue;
     std::size_t taken = 0;
     while (taken < all.size()) {
@@ -202,14 +223,14 @@ TEST(WireBulk, ARoomThatIsFullLeavesABodyThatIsWhole) {
       if (!*added) break;
       ++taken;
     }
-    BYTES_EQUAL('#', g_room[room]);
+    BYTES_EQUAL('#', g_room[room / 2]);
     if (taken == 0) continue;
     auto body = writer.Finish();
-    CHECK(body.ok() && body->size() <= room);
-    BYTES_EQUAL('#', g_room[room]);
+    CHECK(body.ok() && body->size() <= room / 2);
+    BYTES_EQUAL('#', g_room[room / 2]);
     std::string expected = "device first 4 3\n";
     for (std::size_t i = 0; i < taken; ++i) expected += Show(all[i].view()) + "\n";
-    STRCMP_EQUAL(expected.c_str(), Read(*body).c_str());
+    STRCMP_EQUAL(expected.c_str(), Read(*body, encoding).c_str());
   }
 }
 
@@ -301,32 +322,129 @@ TEST(WireBulk, MoreOperationsThanABulkMayHave) {
 }
 
 TEST(WireBulk, NoPrefixAndNoChangedByteIsReadBeyondItsEnd) {
-  const std::string whole = Write(Mixed());
-  for (std::size_t size = 0; size < whole.size(); ++size) {
-    const std::vector<char> cut(whole.begin(), whole.begin() + std::ptrdiff_t(size));
-    CHECK(Read({cut.data(), cut.size()}).starts_with("!"));
-  }
-  for (std::size_t at = 0; at < whole.size(); ++at) {
-    for (const char c : {'\0', '[', ']', '"', ',', '9', '\xFF', '{'}) {
-      std::vector<char> changed(whole.begin(), whole.end());
-      changed[at] = c;
-      (void)Read({changed.data(), changed.size()});
+  for (const Encoding encoding : kBoth) {
+    const std::string whole = Write(Mixed(), encoding);
+    for (std::size_t size = 0; size < whole.size(); ++size) {
+      const std::vector<char> cut(whole.begin(), whole.begin() + std::ptrdiff_t(size));
+      CHECK(Read({cut.data(), cut.size()}, encoding).starts_with("!"));
+    }
+    for (std::size_t at = 0; at < whole.size(); ++at) {
+      for (int byte = 0; byte < 256; ++byte) {
+        std::vector<char> changed(whole.begin(), whole.end());
+        changed[at] = char(byte);
+        (void)Read({changed.data(), changed.size()}, encoding);
+      }
     }
   }
 }
 
-TEST(WireBulk, AnArenaThatIsTooSmallIsAnErrorAndNoCrash) {
-  const std::string whole = Write(Mixed());
-  std::size_t enough = 0;
-  while (Read(whole, enough).starts_with("!")) {
-    STRCMP_EQUAL("! a working buffer is full", Read(whole, enough).c_str());
-    ++enough;
+TEST(WireBulk, APackedRowSaysWhatIsNew) {
+  std::vector<Said> all;
+  for (int i = 0; i < 1000; ++i) {
+    char id[32];
+    (void)std::snprintf(id, sizeof id, "0123456789ab-%08x", 1000 + i);
+    all.push_back({BulkKind::kInsert,
+                   "readings",
+                   id,
+                   "",
+                   i + 1,
+                   1,
+                   {Cell("sensor", Value::Text(all_sensors[std::size_t(i % 10)])),
+                    Cell("value", Value::Real(20 + double(i * 37 % 1000) / 100)),
+                    Cell("ts", Value::Integer(1790000000000 + i * 100)),
+                    Cell("quality", Value::Integer(0))}});
   }
-  CHECK(enough > 50 && enough < 1000);
+  const std::string packed = Write(all, Encoding::kCbor);
+  CHECK_TRUE_TEXT(packed.size() < 22'000, std::to_string(packed.size()).c_str());
+  std::string expected = "device first 4 3\n";
+  for (const Said& said : all) expected += Show(said.view()) + "\n";
+  STRCMP_EQUAL(expected.c_str(), Read(packed, Encoding::kCbor).c_str());
+}
+
+TEST(WireBulk, PackedRowsThatReferToNothingAreRefused) {
+  const std::string start(
+      "\x9F\x01\x61"
+      "d\x61"
+      "i\x00\x00\x9F\x9F\x83\x61t\x61i\x81\x61x\x01\x01\x9F",
+      21);
+  const std::string end("\xFF\xFF\xFF\xFF", 4);
+  const auto row = [&](const std::string& items, char count) {
+    return Read(start + char(0x80 | count) + items + end, Encoding::kCbor);
+  };
+  STRCMP_EQUAL("d i 0 0\n1/1 i t a '' {\"x\":-5}\n", row(std::string("\x00\x61"
+                                                                     "a\x24",
+                                                                     4),
+                                                         3)
+                                                         .c_str());
+  const struct {
+    std::string items;
+    const char* why;
+  } kCases[] = {
+      {std::string("\x01\x61"
+                   "a\x01",
+                   4),
+       "! more than the id before has"},
+      {std::string("\x00\x60\x01", 3), "! an id has 1 to 255 bytes"},
+      {std::string("\x00\x61"
+                   "a\xF7",
+                   4),
+       "! the first row has no row before it"},
+      {std::string("\x00\x61"
+                   "a\xD8\x19\x00",
+                   6),
+       "! no such text"},
+      {std::string("\x00\x61"
+                   "a\xD8\x19\x18\x18",
+                   7),
+       "! no number of a text"},
+      {std::string("\x00\x61"
+                   "a\xD8\x18\x00",
+                   6),
+       "! a tag"},
+      {std::string("\x00\x61"
+                   "a\xC4\x82\x26\x01",
+                   7),
+       "! no decimal fraction of ours"},
+      {std::string("\x00\x61"
+                   "a\xC4\x82\x00\x01",
+                   7),
+       "! no decimal fraction of ours"},
+      {std::string("\x00\x61"
+                   "a\xC4\x01",
+                   5),
+       "! a decimal fraction is an array"},
+      {std::string("\x00\x61"
+                   "a\xC4\x83\x20\x01\x01",
+                   8),
+       "! something follows the decimal fraction"},
+      {std::string("\x00\x61"
+                   "a\x7F\x61"
+                   "b\xFF",
+                   7),
+       "! a string in pieces"},
+      {std::string("\x00\x61"
+                   "a\xA0",
+                   4),
+       "! a map or an array as a column's value"},
+      {std::string("\x00\x61\xC3\x01", 4), "! not UTF-8"},
+  };
+  for (const auto& test : kCases) STRCMP_EQUAL(test.why, row(test.items, 3).c_str());
+}
+
+TEST(WireBulk, AnArenaThatIsTooSmallIsAnErrorAndNoCrash) {
+  for (const Encoding encoding : kBoth) {
+    const std::string whole = Write(Mixed(), encoding);
+    std::size_t enough = 0;
+    while (Read(whole, encoding, enough).starts_with("!")) {
+      STRCMP_EQUAL("! a working buffer is full", Read(whole, encoding, enough).c_str());
+      ++enough;
+    }
+    CHECK(enough > 20 && enough < 1000);
+  }
 }
 
 TEST(WireBulk, AnswersJoinWhatFollowsEachOther) {
-  BulkAnswerWriter writer(g_room, Encoding::kJson);
+  BulkAnswerWriter writer(g_room);
   CHECK(writer.Done({5, 1, kMoment, -1}) && writer.Done({6, 1, kMoment + kMomentStep, -1}));
   CHECK(writer.Done({7, 1, kMoment + 3 * kMomentStep, -1}));
   CHECK(writer.Refused(8, 424, "an \"earlier\" one"));
@@ -346,7 +464,7 @@ TEST(WireBulk, AnswersJoinWhatFollowsEachOther) {
 TEST(WireBulk, AnAnswerInAnyRoomIsWholeOrRefused) {
   for (std::size_t room = 0; room < 160; ++room) {
     std::memset(g_room, '#', sizeof g_room);
-    BulkAnswerWriter writer({g_room, room}, Encoding::kJson);
+    BulkAnswerWriter writer({g_room, room});
     bool all = writer.Done({1, 1, kMoment, -1});
     all = all && writer.Refused(2, 400, "no") && writer.Done({3, 1, kMoment, -1});
     auto body = writer.Finish();

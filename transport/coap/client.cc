@@ -8,6 +8,8 @@ namespace holdfast::transport::coap {
 namespace {
 
 // Routers forget where an idle session comes from, and servers let it go after five minutes.
+// A body that is lost goes again whole: at most 32 blocks.
+constexpr std::int64_t kBulkBytesMost = 32 << 10;
 constexpr hal::Duration kIdleMax = hal::Duration::Seconds(240);
 constexpr std::string_view kUndelete = R"({"deleted":false})";
 // A server may lose the blocks it has (4.08), or refuse a format: the whole again, but not for
@@ -103,6 +105,11 @@ void Client::StartOver() {
 void Client::PrepareBody() {
   body_ = {};
   body_format_ = accept_ = kNoFormat;
+  if (request_.method == Method::kBulk) {
+    body_ = request_.body;
+    body_format_ = kCbor;
+    return;
+  }
   const bool wants_row = request_.method == Method::kLookup || outgoing_.wants_row();
   if (wants_row && cbor_works_) accept_ = kCbor;
   if (!outgoing_.fetch_body().empty()) {
@@ -294,7 +301,8 @@ bool Client::OnCborRefused(const IncomingAnswer& answer) {
   const int dotted = Dotted(answer.code);
   const bool used = body_format_ == kCbor && outgoing_.code() != kFetch;
   const bool refused = (dotted == 406 && accept_ == kCbor) || (dotted == 415 && used);
-  if (!cbor_works_ || !refused || download_.begun()) return false;
+  if (!cbor_works_ || !refused || request_.method == Method::kBulk || download_.begun())
+    return false;
   cbor_works_ = false;
   StartOver();
   return true;
@@ -314,8 +322,24 @@ bool Client::OnNoNews(const IncomingAnswer& answer) {
   return true;
 }
 
+// What it announces; and what it then refuses all the same, it is not asked for again.
+void Client::LearnBulk(const IncomingAnswer& answer) {
+  if (answer.bulk_operations > 0) {
+    capabilities_.bulk.operations =
+        std::size_t(std::min<std::int64_t>(answer.bulk_operations, limits::kBulkOperations));
+    capabilities_.bulk.bytes =
+        std::size_t(std::min<std::int64_t>(answer.bulk_bytes, kBulkBytesMost));
+    capabilities_.bulk.encoding = wire::Encoding::kCbor;
+  }
+  const int dotted = Dotted(answer.code);
+  const bool unknown = dotted == 404 || dotted == 405 || dotted == 415 || dotted == 501;
+  if (request_.method == Method::kBulk && unknown) bulk_refused_ = true;
+  if (bulk_refused_) capabilities_.bulk.operations = 0;
+}
+
 void Client::OnFinalAnswer(const IncomingAnswer& answer) {
   upload_more_ = false;
+  LearnBulk(answer);
   const std::uint64_t exchange = exchange_;
   auto step = download_.Take(answer);
   if (sink_ == nullptr || exchange != exchange_) return;  // cancelled by the sink

@@ -65,6 +65,7 @@ class Client final : public CoapTransport {
   bool OnUploadAnswer(const IncomingAnswer& answer);
   void OnContinue(const IncomingAnswer& answer);
   bool OnCborRefused(const IncomingAnswer& answer);
+  void LearnBulk(const IncomingAnswer& answer);
   void OnFinalAnswer(const IncomingAnswer& answer);
   bool OnNoNews(const IncomingAnswer& answer);
   void StartOver();
@@ -84,8 +85,9 @@ class Client final : public CoapTransport {
   Resolver resolver_;
   Session session_;
   Pacer pacer_;
-  hal::Instant last_used_;  // of the session
-  bool cbor_works_ = true;  // until the server refuses it
+  hal::Instant last_used_;     // of the session
+  bool bulk_refused_ = false;  // whatever the server announces
+  bool cbor_works_ = true;     // until the server refuses it
   std::uint32_t next_tag_ = 1;
 
   // The exchange under way.

@@ -32,6 +32,10 @@ constexpr int Dotted(std::uint8_t code) { return (code >> 5) * 100 + (code & 31)
 inline constexpr std::uint8_t kGet = 1, kPost = 2, kPut = 3, kDelete = 4, kFetch = 5, kPatch = 6;
 inline constexpr int kJson = 50, kCbor = 60, kMergePatch = 52, kNoFormat = -1;
 
+// "1000,262144": the operations and bytes that one bulk may have. Elective, and from the range that
+// RFC 7252 12.2 keeps for experiments: nobody else has to know it. Once a session.
+inline constexpr unsigned kBulkOption = 65000;
+
 // Blocks of 1 KiB: what fits one datagram on nearly every path.
 inline constexpr unsigned kLargestSzx = 6;
 constexpr std::size_t BlockBytes(unsigned szx) { return std::size_t{16} << szx; }
@@ -99,6 +103,7 @@ struct IncomingAnswer {
   std::optional<Block> block1, block2;
   bool bad_option = false;  // a block option or a tag that cannot be
   std::int64_t max_age_s = -1, size1 = -1, size2 = -1;
+  std::int64_t bulk_operations = 0, bulk_bytes = 0;  // what kBulkOption says
   std::string_view payload;
 };
 

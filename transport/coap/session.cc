@@ -338,6 +338,16 @@ void Session::OnAnswer(const coap_pdu_t& received) {
   answer_.payload = {payload_.data(), size};
 }
 
+// What is not understood is not said.
+void Session::TakeAnnouncement(std::string_view value) {
+  const std::size_t comma = std::min(value.find(','), value.size());
+  const auto operations = ParseInteger(value.substr(0, comma));
+  const auto bytes = ParseInteger(value.substr(std::min(comma + 1, value.size())));
+  if (!operations || !bytes || *operations < 1 || *bytes < 1) return;
+  answer_.bulk_operations = *operations;
+  answer_.bulk_bytes = *bytes;
+}
+
 void Session::TakeOptions(const coap_pdu_t& received) {
   coap_opt_iterator_t iterator;
   coap_option_iterator_init(&received, &iterator, COAP_OPT_ALL);
@@ -357,6 +367,7 @@ void Session::TakeOptions(const coap_pdu_t& received) {
       case COAP_OPTION_BLOCK2: take_block(option, answer_.block2); break;
       case COAP_OPTION_SIZE1: answer_.size1 = Number(option); break;
       case COAP_OPTION_SIZE2: answer_.size2 = Number(option); break;
+      case kBulkOption: TakeAnnouncement(View(option)); break;
       default: break;
     }
   }

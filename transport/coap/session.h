@@ -93,6 +93,7 @@ class Session {
   void SetPki(coap_dtls_pki_t& pki);
   coap_pdu_t* MakePdu(const OutgoingMessage& message);
   void OnAnswer(const coap_pdu_t& received);
+  void TakeAnnouncement(std::string_view value);
   void TakeOptions(const coap_pdu_t& received);
   void OnNack(coap_nack_reason_t reason);
   void OnEvent(coap_event_t event);

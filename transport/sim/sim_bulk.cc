@@ -88,7 +88,7 @@ SimAnswer SimServer::Bulk(const Request& request) {
   Sender& sender = senders_[std::string(said.installation) + "/" + std::string(said.incarnation)];
   if (auto forgotten = CheckSender(said, sender)) return *forgotten;
   std::string room(kAnswerBytes, '\0');
-  wire::BulkAnswerWriter out(room, wire::Encoding::kJson);
+  wire::BulkAnswerWriter out(room);
   for (;;) {
     wire::BulkOperation operation;
     auto more = reader.Next(operation);
