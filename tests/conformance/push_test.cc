@@ -187,7 +187,7 @@ TEST(Pushes, GapO_2xxWithAnEmptyBodyForEachKind) {
     };
     // Of many operations nothing at all tells nothing; they go again, under the same names.
     const bool done = d.Push().outcome.ok();
-    CHECK(done != scene.bulk() && (done || d.Push().outcome.ok()));
+    CHECK(done || (scene.bulk() && d.Push().outcome.ok()));
     d.wire->on_request = nullptr;
     STRCMP_EQUAL("", d.Queue().c_str());
     if (kind != 'D') {

@@ -29,7 +29,8 @@ def reading(n):
 
 def device_on(folder, server, relay):
     return Device(folder, server, port=relay.address[1],
-                  sync={"ack_timeout": f"{int(ACK_SECONDS * 1000)} ms", "write_back_interval": "50 ms"})
+                  sync={"ack_timeout": f"{int(ACK_SECONDS * 1000)} ms", "write_back_interval": "50 ms",
+                        "bulk_rows": 1})
 
 
 def push_until_complete(device):
