@@ -21,11 +21,13 @@ constexpr int kSkipped = 77;
 
 bool Run(const char* command) { return std::system(command) == 0; }
 
+// The kernel notes a carrier when its link watcher gets to it, so both ends are waited for.
 bool MakeCable() {
   return Run(
       "exec 2>/dev/null; ip link add hf0 type veth peer name hf1 && ip link set lo up && "
       "ip link set hf0 addrgenmode none && ip link set hf1 addrgenmode none && "
-      "ip link set hf0 up && ip link set hf1 up");
+      "ip link set hf0 up && ip link set hf1 up && timeout 10 sh -c '"
+      "until [ $(ip -oneline link show up | grep -c \"state UP\") = 2 ]; do sleep 0.01; done'");
 }
 
 // Runs `test` in an empty network; its result is the number of the step that failed, or 0.
@@ -46,9 +48,17 @@ void InOwnNetwork(int (*test)()) {
   LONGS_EQUAL_TEXT(0, WEXITSTATUS(status), "the number of the step that failed");
 }
 
-bool Readable(int fd) {
+bool Readable(int fd, int wait_ms = 0) {
   pollfd entry{fd, POLLIN, 0};
-  return poll(&entry, 1, 0) == 1;
+  return poll(&entry, 1, wait_ms) == 1;
+}
+
+// The same for a carrier that is lost: waits for news until the state is `wanted`.
+LinkStatus Awaited(LinkState wanted, LinuxLink& link) {
+  constexpr int kLongMs = 10000;
+  LinkStatus status = link.Status();
+  while (status.state != wanted && Readable(link.poll_fd(), kLongMs)) status = link.Status();
+  return status;
 }
 
 int UpAndDown() {
@@ -61,7 +71,7 @@ int UpAndDown() {
   if (Readable(link.poll_fd())) return 5;
   if (link.Status().epoch != up.epoch) return 6;  // nothing happened
   if (!Run("ip link set hf1 down")) return 7;     // the cable is pulled
-  const LinkStatus down = link.Status();
+  const LinkStatus down = Awaited(LinkState::kDown, link);
   if (down.state != LinkState::kDown || down.epoch == up.epoch) return 8;
   if (!Run("ip link set hf1 up && ip addr del 10.99.0.1/24 dev hf0")) return 9;
   if (link.Status().state != LinkState::kDown) return 10;
@@ -78,7 +88,7 @@ int FlapsAndNoise() {
   if (link.Status().epoch != before.epoch) return 4;
   // Down and up again while nobody looked.
   if (!Run("ip link set hf1 down && ip link set hf1 up")) return 5;
-  const LinkStatus after = link.Status();
+  const LinkStatus after = Awaited(LinkState::kUp, link);
   if (after.state != LinkState::kUp || after.epoch == before.epoch) return 6;
   // A way out appears although the addresses stay.
   if (!Run("ip route add default via 10.99.0.2 dev hf0")) return 7;
