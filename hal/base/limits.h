@@ -54,6 +54,11 @@ inline constexpr std::size_t kPushWindowRows = 64;
 inline constexpr std::size_t kBulkOperations = 1000;
 inline constexpr std::size_t kBulkBytes = 256 << 10;
 
+// A row that is longer than kRowBytes goes up and comes down in pieces, where the server can do
+// that: its values together, and its body as sent or unpacked (base64 adds a third).
+inline constexpr std::size_t kLargeRowBytes = 16u << 20;
+inline constexpr std::size_t kUploadBytes = 24u << 20;
+
 // The error text a server gave, as kept in __errors.
 inline constexpr std::size_t kServerWordsBytes = 2048;
 
@@ -64,6 +69,7 @@ inline constexpr std::size_t kConfigFileBytes = 256 << 10;
 inline constexpr std::size_t kLogLineBytes = 1024;
 
 static_assert(kOwnVersionBytes <= kVersionBytes);
+static_assert(kLargeRowBytes / 3 * 4 + kRowBytes <= kUploadBytes, "a blob as base64 has to fit");
 static_assert(kColumns <= 64, "masks of columns are 64 bits wide");
 static_assert(kFilterBytes * 3 < kUrlBytes * 2, "a percent-encoded filter has to fit the URL");
 
