@@ -26,8 +26,7 @@ void EncodeControl(char c, TextWriter& out) {
 }
 
 // `text` is UTF-8.
-void EncodeUtf8(std::string_view text, TextWriter& out) {
-  out.Put('"');
+void EncodePart(std::string_view text, TextWriter& out) {
   while (!text.empty()) {
     const char* const end = SkipPlain(text.data(), text.data() + text.size());
     const auto run = std::size_t(end - text.data());
@@ -36,8 +35,15 @@ void EncodeUtf8(std::string_view text, TextWriter& out) {
     EncodeControl(text[run], out);
     text.remove_prefix(run + 1);
   }
+}
+
+void EncodeUtf8(std::string_view text, TextWriter& out) {
+  out.Put('"');
+  EncodePart(text, out);
   out.Put('"');
 }
+
+Error NotUtf8() { return {Code::kInvalidArgument, Origin::kJson, 0, "a text that is not UTF-8"}; }
 
 Result<void> EncodeValue(const Field& field, TextWriter& out) {
   const Value& value = field.value;
@@ -56,9 +62,7 @@ Result<void> EncodeValue(const Field& field, TextWriter& out) {
       out.PutReal(value.real, field.type != ColumnType::kInteger);
       break;
     case ValueType::kText:
-      if (!IsUtf8(value.text)) {
-        return Error{Code::kInvalidArgument, Origin::kJson, 0, "a text that is not UTF-8"};
-      }
+      if (!IsUtf8(value.text)) return NotUtf8();
       EncodeUtf8(value.text, out);
       break;
     case ValueType::kBlob: out.Put('"').PutBase64(value.text).Put('"'); break;
@@ -142,6 +146,12 @@ std::optional<std::int64_t> Whole(const Value& value) {
 
 Result<void> EncodeScalar(const Field& field, TextWriter& out) { return EncodeValue(field, out); }
 
+Result<void> EncodeTextPart(std::string_view text, TextWriter& out) {
+  if (!IsUtf8(text)) return NotUtf8();
+  EncodePart(text, out);
+  return Ok();
+}
+
 Result<void> EncodeRow(RowView row, TextWriter& out) {
   char before = '{';
   for (const Field& field : row) {
@@ -178,7 +188,7 @@ Result<void> DecodeRow(std::string_view json, Arena& arena, RowFields& row,
                        const DecodeOptions& options) {
   const std::size_t mark = arena.Mark();
   row.clear();
-  JsonReader reader(json);
+  JsonReader reader(json, limits::kJsonNodes, options.most_bytes);
   Result<void> read = ReadRow(reader, arena, row, options);
   if (!read) {
     row.clear();

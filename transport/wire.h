@@ -34,6 +34,10 @@ Result<void> EncodeRow(RowView row, TextWriter& out);
 // One value of such a row, without its name. A full writer is no error here.
 Result<void> EncodeScalar(const Field& field, TextWriter& out);
 
+// A part of a long text, without quotes around it; cut between characters. kInvalidArgument: not
+// UTF-8. A full writer is no error here.
+Result<void> EncodeTextPart(std::string_view text, TextWriter& out);
+
 // A string as JSON, with quotes; what is not UTF-8 in it becomes U+FFFD.
 void EncodeString(std::string_view text, TextWriter& out);
 
@@ -43,6 +47,7 @@ void EncodeString(std::string_view text, TextWriter& out);
 // the row is empty and the arena as it was. Names that differ by case only are duplicates.
 struct DecodeOptions {
   bool keep_nested = false;
+  std::size_t most_bytes = limits::kRowBytes;  // of the text
 };
 Result<void> DecodeRow(std::string_view json, Arena& arena, RowFields& row,
                        const DecodeOptions& options = {});

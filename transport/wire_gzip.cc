@@ -57,6 +57,20 @@ Result<std::string_view> GzipPacker::Pack(std::string_view text, std::span<char>
   return std::string_view(out.data(), out.size() - stream.avail_out);
 }
 
+void GzipPacker::Begin() { HF_ASSERT(deflateReset(&state_->stream) == Z_OK); }
+
+std::size_t GzipPacker::Feed(std::string_view& text, bool last, std::span<char> out) {
+  z_stream& stream = state_->stream;
+  stream.next_in = In(text);
+  stream.avail_in = uInt(text.size());
+  stream.next_out = reinterpret_cast<Bytef*>(out.data());
+  stream.avail_out = uInt(out.size());
+  const int code = deflate(&stream, last ? Z_FINISH : Z_NO_FLUSH);
+  HF_ASSERT(code == Z_OK || code == Z_STREAM_END || code == Z_BUF_ERROR);
+  text.remove_prefix(text.size() - stream.avail_in);
+  return out.size() - stream.avail_out;
+}
+
 Result<std::string_view> Unpack(std::string_view gzip, std::span<char> out) {
   z_stream stream{};
   if (inflateInit2(&stream, kWindowBits + kGzip) != Z_OK) return NoMemory();

@@ -32,6 +32,12 @@ class GzipPacker {
   // The same bytes for the same text, always. kTooLarge: it does not get small enough for `out`.
   Result<std::string_view> Pack(std::string_view text, std::span<char> out);
 
+  // A long body, part by part, into as many buffers as it takes. Feed() removes from `text` what it
+  // has taken and returns how much of `out` it has filled: all of it, as long as there is more to
+  // come; less, when it wants more text or, with `last`, when the body has ended.
+  void Begin();
+  std::size_t Feed(std::string_view& text, bool last, std::span<char> out);
+
  private:
   GzipPacker();
   struct State;

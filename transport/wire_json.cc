@@ -28,6 +28,8 @@ bool HasSpecial(const char* at) {
   return (((quote - kOnes) & ~quote) | ((backslash - kOnes) & ~backslash) | control) & kHighs;
 }
 
+}  // namespace
+
 int HexValue(char c) {
   if (IsDigit(c)) return c - '0';
   if (c >= 'a' && c <= 'f') return c - 'a' + 10;
@@ -53,18 +55,16 @@ char* PutUtf8(char* out, unsigned code) {
   return out;
 }
 
-}  // namespace
-
 const char* SkipPlain(const char* at, const char* end) {
   while (end - at >= 8 && !HasSpecial(at)) at += 8;
   while (at != end && *at != '"' && *at != '\\' && static_cast<unsigned char>(*at) >= 0x20) ++at;
   return at;
 }
 
-JsonReader::JsonReader(std::string_view text, std::size_t most_nodes)
+JsonReader::JsonReader(std::string_view text, std::size_t most_nodes, std::size_t most_bytes)
     : begin_(text.data()), end_(begin_ + text.size()), at_(begin_), most_nodes_(most_nodes) {
-  if (text.size() > limits::kRowBytes) {
-    Fail("a row is longer than its limit", Code::kTooLarge, limits::kRowBytes);
+  if (text.size() > most_bytes) {
+    Fail("a row is longer than its limit", Code::kTooLarge, most_bytes);
   } else if (!IsUtf8(text)) {
     std::size_t good = 0;
     while (const std::size_t length = Utf8Length(text.substr(good))) good += length;

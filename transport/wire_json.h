@@ -24,7 +24,8 @@ namespace holdfast::wire {
 class JsonReader {
  public:
   // A byte order mark in front is stepped over (RFC 8259, 8.1).
-  explicit JsonReader(std::string_view text, std::size_t most_nodes = limits::kJsonNodes);
+  explicit JsonReader(std::string_view text, std::size_t most_nodes = limits::kJsonNodes,
+                      std::size_t most_bytes = limits::kRowBytes);
 
   bool SkipSpace();   // true when something is left
   bool Next(char c);  // takes `c` when it stands here, after white space
@@ -64,6 +65,12 @@ class JsonReader {
   std::size_t nodes_ = 0, most_nodes_;
   std::optional<Error> error_;
 };
+
+// -1: no hexadecimal digit.
+int HexValue(char c);
+
+// Up to four bytes; returns where the next character goes.
+char* PutUtf8(char* out, unsigned code);
 
 // The first character in [at, end) that cannot stand in a JSON string as it is: a quote, a
 // backslash, a control character.

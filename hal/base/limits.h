@@ -59,6 +59,9 @@ inline constexpr std::size_t kBulkBytes = 256 << 10;
 inline constexpr std::size_t kLargeRowBytes = 16u << 20;
 inline constexpr std::size_t kUploadBytes = 24u << 20;
 
+// Rows longer than this go in pieces: below, sending one again costs less than asking what arrived.
+inline constexpr std::size_t kPieceRowBytes = 64 << 10;
+
 // The error text a server gave, as kept in __errors.
 inline constexpr std::size_t kServerWordsBytes = 2048;
 

@@ -99,6 +99,9 @@ inline constexpr std::string_view kCreatedAt = "createdAt";
 inline constexpr std::string_view kUpdatedAt = "updatedAt";
 inline constexpr std::string_view kVersion = "version";
 inline constexpr std::string_view kDeleted = "deleted";
+// In a list, instead of its values: the row has so many bytes as JSON, and is to be asked for
+// alone. No column can have this name.
+inline constexpr std::string_view kBytesOfRow = "@bytes";
 bool IsSystemColumn(std::string_view name);  // all five; case is ignored, as SQLite does
 
 // nullptr when the row has no such field. Names compare without case, as in SQLite.
