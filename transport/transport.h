@@ -44,6 +44,21 @@ enum class Method : std::uint8_t {
   // holdfast-server only: the operations in `body` (transport/wire_bulk.h), one outcome each in the
   // answer. Only where the server has shown that it can: Capabilities::bulk.
   kBulk,
+  // holdfast-server only, and only where Capabilities::upload_bytes says so: another server would
+  // take a begun upload for an empty row. A row goes up in pieces and may rest in between.
+  kBeginUpload,   // kCreated: ResponseHead::upload
+  kAppendUpload,  // `body` at upload.offset; with the last byte, the row's own answer
+  kFindUpload,    // how much of it the server has
+};
+
+// What kBeginUpload, kAppendUpload and kFindUpload are about. The body of the whole is the row's
+// JSON, gzip-coded.
+struct UploadPart {
+  Method method =
+      Method::kInsert;        // kBeginUpload: what the whole shall be, with table, id, if_match
+  std::string_view digest;    // kBeginUpload: SHA-256 of the whole, 32 bytes
+  std::string_view resource;  // the others: what the server has called it
+  std::uint64_t offset = 0, length = 0;  // of the part in the whole; of the whole
 };
 
 // Which rows a kList asks for. All texts are in the 2.0 filter language, not yet encoded; the
@@ -58,7 +73,10 @@ struct ListQuery {
   std::uint32_t top = 0;      // rows wanted at most; 0: the server's choice
   std::uint32_t skip = 0;
   bool include_deleted = false;
-  bool ids_only = false;          // rows of an id alone
+  bool ids_only = false;  // rows of an id alone
+  // holdfast-server only: of a row that is longer, as JSON, come id, version, dates and kBytesOfRow
+  // instead of its values. 0: all rows come whole.
+  std::uint32_t longest_row = 0;
   std::string_view continuation;  // a next link of this server; when set, all else is ignored
 };
 
@@ -71,7 +89,12 @@ struct Request {
   // The row as it then is has to be in the answer of a write. A carrier that saves bytes otherwise
   // leaves it out where this side knows it: of an insert, and where `if_match` is given.
   bool want_row = false;
-  ListQuery list;      // kList
+  ListQuery list;  // kList
+  UploadPart upload;
+  // kLookup: the row may be larger than limits::kRowBytes, and the first `have_bytes` of what the
+  // server sent of it at version `if_match` are here already.
+  bool large = false;
+  std::uint64_t have_bytes = 0;
   hal::Duration wait;  // kWatch: zero asks for what is known now; shorter than `timeout`
   // For the whole exchange. A transport also gives up earlier when nothing moves.
   hal::Duration timeout = hal::Duration::Seconds(60);
@@ -107,6 +130,12 @@ struct ResponseHead {
   std::string_view continuation;  // next link, when the answer had a usable one
   hal::Duration retry_after{-1};  // negative: the server did not say
   std::int64_t body_bytes = -1;   // declared; negative: unknown
+  std::int64_t body_from = 0;     // kLookup: what the body begins with, of the whole
+  // Of an upload: the server's name for it, how much of it the server keeps (negative: it did not
+  // say), and whether this is the answer to the whole.
+  std::string_view upload;
+  std::int64_t upload_offset = -1;
+  bool upload_complete = false;
 };
 
 class ResponseSink {
@@ -135,7 +164,8 @@ struct Capabilities {
     wire::Encoding encoding = wire::Encoding::kJson;
   };
   Bulk bulk;
-  bool gzip = false;  // bodies may go packed, and come so
+  bool gzip = false;             // bodies may go packed, and come so
+  std::size_t upload_bytes = 0;  // of a row that goes up in pieces; 0: rows do not
 };
 
 struct Traffic {
@@ -165,6 +195,9 @@ class Transport {
   virtual Result<void> ReloadCredentials() = 0;
 
   virtual const Capabilities& capabilities() const = 0;
+  // What this server has shown to an earlier process: believed until it says otherwise. Only what
+  // does no harm where it is wrong.
+  virtual void Recall(const Capabilities::Bulk& bulk, bool gzip) { (void)bulk, (void)gzip; }
   virtual const Traffic& traffic() const = 0;
 };
 

@@ -9,7 +9,10 @@ TwoCarriers::TwoCarriers(std::unique_ptr<Transport> small, std::unique_ptr<Trans
     : small_(std::move(small)), large_(std::move(large)), current_(small_.get()) {}
 
 Result<void> TwoCarriers::Begin(const Request& request, ResponseSink& sink) {
-  current_ = request.body.size() > kLargeBodyBytes ? large_.get() : small_.get();
+  const bool large = request.large || request.method == Method::kBeginUpload ||
+                     request.method == Method::kAppendUpload ||
+                     request.method == Method::kFindUpload || request.body.size() > kLargeBodyBytes;
+  current_ = large ? large_.get() : small_.get();
   return current_->Begin(request, sink);
 }
 
@@ -18,6 +21,12 @@ Result<void> TwoCarriers::Begin(const Request& request, ResponseSink& sink) {
 Result<void> TwoCarriers::ReloadCredentials() {
   HF_TRY(small_->ReloadCredentials());
   return large_->ReloadCredentials();
+}
+
+const Capabilities& TwoCarriers::capabilities() const {
+  both_ = small_->capabilities();
+  both_.upload_bytes = large_->capabilities().upload_bytes;
+  return both_;
 }
 
 const Traffic& TwoCarriers::traffic() const {

@@ -28,13 +28,15 @@ class TwoCarriers : public Transport {
   bool Pump(hal::Duration wait) override { return current_->Pump(wait); }
   void Cancel() override { current_->Cancel(); }
   Result<void> ReloadCredentials() override;
-  const Capabilities& capabilities() const override { return small_->capabilities(); }
+  const Capabilities& capabilities() const override;
+  void Recall(const Capabilities::Bulk& bulk, bool gzip) override { small_->Recall(bulk, gzip); }
   const Traffic& traffic() const override;
 
  private:
   std::unique_ptr<Transport> small_, large_;
   Transport* current_;
   mutable Traffic sum_;
+  mutable Capabilities both_;
 };
 
 }  // namespace holdfast::transport

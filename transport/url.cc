@@ -234,6 +234,7 @@ void PutListOptions(const ListQuery& list, Protocol protocol, TextWriter& out) {
   if (conditions) PutConditions(list, protocol, options.Add("$filter"));
   if (!list.order_by.empty()) options.Add("$orderby").PutPercentEncoded(list.order_by);
   if (list.ids_only) options.Add("$select").PutPercentEncoded("id");
+  if (list.longest_row > 0) options.Add("__longest").PutInteger(list.longest_row);
   if (list.skip != 0) options.Add("$skip").PutInteger(list.skip);
   if (list.top != 0) options.Add("$top").PutInteger(list.top);
   if (list.include_deleted) {
@@ -319,9 +320,15 @@ Result<void> PutPath(const ServerUrl& server, const Request& request, TextWriter
     out.Put(server.base.view()).Put("/bulk");
     return Ok();
   }
+  if (request.method == Method::kAppendUpload || request.method == Method::kFindUpload) {
+    out.Put(server.base.view()).Put("/uploads/").PutPercentEncoded(request.upload.resource);
+    return Ok();
+  }
   if (request.table.empty()) return Invalid("a request needs a table");
   out.Put(server.base.view()).Put("/tables/").PutPercentEncoded(request.table);
-  if (request.method == Method::kList || request.method == Method::kInsert) return Ok();
+  const bool begins = request.method == Method::kBeginUpload;
+  const Method method = begins ? request.upload.method : request.method;
+  if (method == Method::kList || method == Method::kInsert) return Ok();
   // Dots would climb out of the table: they are unreserved, so no encoding can hold them.
   if (request.id.empty() || request.id == "." || request.id == "..") {
     return Invalid("this id cannot be named in a url");

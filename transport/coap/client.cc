@@ -100,6 +100,9 @@ void Client::StartOver() {
   upload_more_ = upload_blocks_ = false;
   request_tag_ = 0;
   download_.Reset(request_.method);
+  if (request_.large && request_.method == Method::kLookup) {
+    download_.ExpectLarge(request_.have_bytes, request_.if_match);
+  }
 }
 
 void Client::PrepareBody() {
@@ -110,8 +113,12 @@ void Client::PrepareBody() {
     body_format_ = kCbor;
     return;
   }
+  if (request_.method == Method::kAppendUpload) {
+    body_ = request_.body;
+    return;
+  }
   const bool wants_row = request_.method == Method::kLookup || outgoing_.wants_row();
-  if (wants_row && cbor_works_) accept_ = kCbor;
+  if (wants_row && cbor_works_) accept_ = request_.large ? kJson : kCbor;
   if (!outgoing_.fetch_body().empty()) {
     body_ = outgoing_.fetch_body();
     body_format_ = kCbor;
@@ -234,11 +241,13 @@ OutgoingMessage Client::NextMessage() {
   message.request = &outgoing_;
   message.format = body_format_;
   message.accept = accept_;
+  if (request_.method == Method::kAppendUpload && !download_.begun()) return NextPart();
   if (download_.begun()) {
     message.block2 = download_.next();
     if (outgoing_.code() != kFetch) message.format = kNoFormat;
     return message;
   }
+  message.block2 = download_.first();
   if (upload_offset_ == 0) upload_szx_ = std::min(upload_szx_, session_.LargestSzx(outgoing_));
   const std::size_t size = BlockBytes(upload_szx_);
   message.payload = body_.substr(upload_offset_, size);
@@ -256,6 +265,7 @@ OutgoingMessage Client::NextMessage() {
 
 void Client::OnAnswer(const IncomingAnswer& answer) {
   if (answer.bad_option) return Fail(BadAnswer(Dotted(answer.code), "an option that cannot be"));
+  if (OnPartAnswer(answer) || OnUploadBegun(answer)) return;
   if (OnUploadAnswer(answer) || OnCborRefused(answer) || OnNoNews(answer)) return;
   OnFinalAnswer(answer);
 }
@@ -331,10 +341,16 @@ void Client::LearnBulk(const IncomingAnswer& answer) {
         std::size_t(std::min<std::int64_t>(answer.bulk_bytes, kBulkBytesMost));
     capabilities_.bulk.encoding = wire::Encoding::kCbor;
   }
+  if (answer.upload_bytes > 0) {
+    capabilities_.upload_bytes =
+        std::size_t(std::min<std::int64_t>(answer.upload_bytes, limits::kUploadBytes));
+  }
   const int dotted = Dotted(answer.code);
   const bool unknown = dotted == 404 || dotted == 405 || dotted == 415 || dotted == 501;
   if (request_.method == Method::kBulk && unknown) bulk_refused_ = true;
+  if (request_.method == Method::kBeginUpload && unknown) upload_refused_ = true;
   if (bulk_refused_) capabilities_.bulk.operations = 0;
+  if (upload_refused_) capabilities_.upload_bytes = 0;
 }
 
 void Client::OnFinalAnswer(const IncomingAnswer& answer) {
@@ -347,6 +363,7 @@ void Client::OnFinalAnswer(const IncomingAnswer& answer) {
   switch (*step) {
     case Download::Step::kNext: return;
     case Download::Step::kDone: return Finish(Ok());
+    case Download::Step::kFromStart: request_.have_bytes = 0; return StartOver();
     case Download::Step::kAskForJson:
       if (restarts_++ >= kRestartsMax)
         return Fail(BadAnswer(0, "CBOR instead of the JSON asked for"));

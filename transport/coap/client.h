@@ -35,6 +35,10 @@ class Client final : public CoapTransport {
   void Cancel() override;
   Result<void> ReloadCredentials() override;
   const Capabilities& capabilities() const override { return capabilities_; }
+  void Recall(const Capabilities::Bulk& bulk, bool gzip) override {
+    capabilities_.bulk = bulk;
+    capabilities_.gzip = gzip;
+  }
   const Traffic& traffic() const override { return traffic_; }
   std::int64_t certificate_end_unix_s() const override {
     return credentials_ ? credentials_->OwnCertificateEnd() : 0;
@@ -66,6 +70,11 @@ class Client final : public CoapTransport {
   void OnContinue(const IncomingAnswer& answer);
   bool OnCborRefused(const IncomingAnswer& answer);
   void LearnBulk(const IncomingAnswer& answer);
+  // upload.cc
+  OutgoingMessage NextPart();
+  bool OnPartAnswer(const IncomingAnswer& answer);
+  bool OnUploadBegun(const IncomingAnswer& answer);
+  void FinishUpload(const ResponseHead& head);
   void OnFinalAnswer(const IncomingAnswer& answer);
   bool OnNoNews(const IncomingAnswer& answer);
   void StartOver();
@@ -85,9 +94,9 @@ class Client final : public CoapTransport {
   Resolver resolver_;
   Session session_;
   Pacer pacer_;
-  hal::Instant last_used_;     // of the session
-  bool bulk_refused_ = false;  // whatever the server announces
-  bool cbor_works_ = true;     // until the server refuses it
+  hal::Instant last_used_;                              // of the session
+  bool bulk_refused_ = false, upload_refused_ = false;  // whatever the server announces
+  bool cbor_works_ = true;                              // until the server refuses it
   std::uint32_t next_tag_ = 1;
 
   // The exchange under way.

@@ -62,13 +62,25 @@ void Download::Reset(Method method) {
   szx_ = kLargestSzx;
   first_ = {};
   version_.clear();
-  left_out_ = false;
+  left_out_ = completes_upload_ = large_ = false;
+  from_ = begins_at_ = 0;
+}
+
+void Download::ExpectLarge(std::uint64_t have_bytes, std::string_view version) {
+  large_ = true;
+  from_ = std::size_t(have_bytes) / BlockBytes(kLargestSzx) * BlockBytes(kLargestSzx);
+  if (!wanted_.Assign(version)) from_ = 0;
 }
 
 Result<Download::Step> Download::Take(const IncomingAnswer& answer) {
   if (answer.bad_option) return BadAnswer("an answer with an option that cannot be");
   const bool last = !answer.block2 || !answer.block2->more;
   if (blocks_ == 0) {
+    const bool in_middle = from_ > 0 && answer.block2 && answer.block2->number > 0;
+    if (in_middle && !(answer.has_etag && answer.etag == EtagOf(wanted_.view()))) {
+      return Step::kFromStart;
+    }
+    bytes_ = begins_at_ = in_middle ? from_ : 0;
     HF_TRY(CheckFirst(answer));
   } else {
     HF_TRY(CheckNext(answer));
@@ -89,7 +101,7 @@ Result<void> Download::CheckFirst(const IncomingAnswer& answer) {
   first_ = answer;
   first_.payload = {};
   if (!answer.block2) return Ok();
-  if (answer.block2->number != 0) return BadAnswer("an answer that begins in its middle");
+  if (answer.block2->offset() != bytes_) return BadAnswer("an answer that begins in its middle");
   return CheckBlockLength(answer);
 }
 
@@ -118,7 +130,10 @@ Result<void> Download::CheckNext(const IncomingAnswer& answer) const {
 Result<void> Download::CheckLength() const {
   const bool is_row = IsJson(first_.format) || first_.format == kCbor;
   const bool page = method_ == Method::kList && first_.code == Code(205) && is_row;
-  const std::size_t limit = page ? limits::kPageBytes : is_row ? kRowBodyBytes : kTextBodyBytes;
+  const std::size_t limit = page      ? limits::kPageBytes
+                            : !is_row ? kTextBodyBytes
+                            : large_  ? limits::kUploadBytes
+                                      : kRowBodyBytes;
   const std::size_t declared = first_.size2 < 0 ? 0 : std::size_t(first_.size2);
   if (std::max(bytes_, declared) <= limit) return Ok();
   if (!is_row) return BadAnswer("a long text instead of an answer");
@@ -144,6 +159,8 @@ ResponseHead Download::MakeHead() const {
   head.is_json = IsJson(first_.format);
   head.version = version_.view();
   head.retry_after = RetryAfter(first_);
+  head.upload_complete = completes_upload_;
+  head.body_from = std::int64_t(begins_at_);
   return head;
 }
 
@@ -153,7 +170,9 @@ Result<void> Download::Begin(const IncomingAnswer& answer) {
   version_ = VersionFor(row && first_.etag.size() == 8 ? converter_.VersionOf(answer.payload)
                                                        : std::string_view());
   ResponseHead head = MakeHead();
-  head.body_bytes = whole ? std::int64_t(answer.payload.size()) : first_.size2;
+  head.body_bytes = whole              ? std::int64_t(answer.payload.size())
+                    : first_.size2 < 0 ? -1
+                                       : first_.size2 - std::int64_t(begins_at_);
   const bool written = first_.code == Code(204) || first_.code == Code(201);
   head.version_only = written && whole && answer.payload.empty() && !version_.empty();
   return sink_->OnHead(head);

@@ -52,15 +52,26 @@ class Download {
   // Before the first block of an answer to a request of this kind.
   // The sink may end this exchange, and begin another, from inside any call.
   void Reset(Method method);
+  // Of a row that may be large, as JSON; the first `have_bytes` of it at `version` are not wanted.
+  void ExpectLarge(std::uint64_t have_bytes, std::string_view version);
 
   enum class Step : std::uint8_t {
     kNext,        // next() has to be asked for
     kDone,        // that was the last
     kAskForJson,  // too large for this room; nothing was handed on yet
+    kFromStart,   // it is another version than that of which we have a part
   };
   Result<Step> Take(const IncomingAnswer& answer);
 
+  // What comes is the answer to the whole of an upload.
+  void set_completes_upload() { completes_upload_ = true; }
+
   bool begun() const { return blocks_ > 0; }
+  // Where the first block is to begin.
+  std::optional<Block> first() const {
+    if (from_ == 0) return std::nullopt;
+    return Block{std::uint32_t(from_ / BlockBytes(kLargestSzx)), false, kLargestSzx};
+  }
   Block next() const { return {std::uint32_t(bytes_ >> (szx_ + 4)), false, szx_}; }
 
  private:
@@ -83,7 +94,10 @@ class Download {
   std::size_t bytes_ = 0, blocks_ = 0;
   unsigned szx_ = kLargestSzx;
   IncomingAnswer first_;  // without its payload
-  Version version_;
+  Version version_, wanted_;
+  std::size_t from_ = 0, begins_at_ = 0;
+  bool large_ = false;
+  bool completes_upload_ = false;
   bool left_out_ = false;  // a row that is of no use to anybody here: too large
   std::array<char, kCborBytes> cbor_;
 };

@@ -27,10 +27,13 @@ std::uint8_t CodeOf(const Request& request) {
   switch (request.method) {
     case Method::kList:
     case Method::kWatch:
+    case Method::kFindUpload:
     case Method::kLookup: return kGet;
     case Method::kBulk:
+    case Method::kBeginUpload:
     case Method::kInsert: return kPost;
     case Method::kUpdate: return kPatch;
+    case Method::kAppendUpload:
     case Method::kReplace: return kPut;
     case Method::kDelete: return kDelete;
     case Method::kUndelete: return request.body.empty() ? kPatch : kPut;
@@ -45,14 +48,21 @@ bool NeedsRow(const Request& request) {
          request.if_match.empty();
 }
 
+const char* HttpMethod(Method method) {
+  return method == Method::kInsert ? "POST" : method == Method::kReplace ? "PUT" : "PATCH";
+}
+
 void PutCborHead(unsigned major, std::size_t value, TextWriter& out) {
   const unsigned type = major << 5;
   if (value < 24) {
     out.Put(char(type | value));
   } else if (value < 256) {
     out.Put(char(type | 24)).Put(char(value));
-  } else {
+  } else if (value < 65536) {
     out.Put(char(type | 25)).Put(char(value >> 8)).Put(char(value & 255));
+  } else {
+    out.Put(char(type | 26)).Put(char(value >> 24)).Put(char(value >> 16 & 255));
+    out.Put(char(value >> 8 & 255)).Put(char(value & 255));
   }
 }
 
@@ -97,11 +107,13 @@ Result<void> OutgoingRequest::Set(const ServerUrl& server, const Request& reques
   for (const unsigned char c : request.if_match) {
     if (c < 0x20 || c == 0x7f) return Invalid("a version with control characters");
   }
-  has_if_match_ = !request.if_match.empty();
+  // Of a large row that is read, it says what is here already.
+  has_if_match_ = !request.if_match.empty() && request.method != Method::kLookup;
   if_match_ = EtagOf(request.if_match);
   HF_TRY_ASSIGN(const std::string_view url,
                 BuildUrl(server, request, Capabilities::Protocol::k30, url_));
   std::string_view target = url.substr(server.origin.view().size());
+  if (request.method == Method::kBeginUpload) return SetUpload(server, request, target);
   // Observing, the server tells each change; what is news is decided on this side.
   observe_ = request.method == Method::kWatch && request.wait.ns > 0;
   if (request.method == Method::kWatch) target = target.substr(0, target.find('?'));
@@ -117,6 +129,34 @@ Result<void> OutgoingRequest::Set(const ServerUrl& server, const Request& reques
     return Invalid("the server's url is too long for CoAP");
   }
   return Ok();
+}
+
+// The upload is a resource of its own; which request it will be stands in a map.
+Result<void> OutgoingRequest::SetUpload(const ServerUrl& server, const Request& request,
+                                        std::string_view target) {
+  const UploadPart& upload = request.upload;
+  TextWriter out(fetch_body_);
+  PutCborHead(5, has_if_match_ ? 6 : 5, out);
+  PutCborText("m", out);
+  PutCborText(HttpMethod(upload.method), out);
+  PutCborText("p", out);
+  PutCborText(target.substr(server.base.size()), out);
+  if (has_if_match_) {
+    PutCborText("i", out);
+    PutCborText(request.if_match, out);
+  }
+  PutCborText("n", out);
+  PutCborHead(0, std::size_t(upload.length), out);
+  PutCborText("c", out);
+  PutCborText("gzip", out);
+  PutCborText("d", out);
+  PutCborHead(2, upload.digest.size(), out);
+  out.Put(upload.digest);
+  if (out.full()) return Invalid("the server's url is too long for CoAP");
+  fetch_bytes_ = out.view().size();
+  has_if_match_ = wants_row_ = observe_ = false;
+  HF_TRY(Split(server.base.view()));
+  return AddPath("uploads");
 }
 
 Result<void> OutgoingRequest::Split(std::string_view target) {

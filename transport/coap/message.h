@@ -32,7 +32,8 @@ constexpr int Dotted(std::uint8_t code) { return (code >> 5) * 100 + (code & 31)
 inline constexpr std::uint8_t kGet = 1, kPost = 2, kPut = 3, kDelete = 4, kFetch = 5, kPatch = 6;
 inline constexpr int kJson = 50, kCbor = 60, kMergePatch = 52, kNoFormat = -1;
 
-// "1000,262144": the operations and bytes that one bulk may have. Elective, and from the range that
+// "1000,262144,25165824": the operations and bytes that one bulk may have, and the bytes of a row
+// that goes up in pieces. Elective, and from the range that
 // RFC 7252 12.2 keeps for experiments: nobody else has to know it. Once a session.
 inline constexpr unsigned kBulkOption = 65000;
 
@@ -71,7 +72,8 @@ class OutgoingRequest {
   bool observe() const { return observe_; }
   bool has_if_match() const { return has_if_match_; }
   std::string_view if_match() const { return if_match_.view(); }
-  // Of a FETCH: the query as a CBOR map, because it does not fit options.
+  // Of a FETCH: the query as a CBOR map, because it does not fit options. Of an upload that begins:
+  // what it shall be.
   std::string_view fetch_body() const { return {fetch_body_.data(), fetch_bytes_}; }
   // What path, query and If-Match take in a message, at most.
   std::size_t option_bytes() const { return option_bytes_; }
@@ -82,6 +84,7 @@ class OutgoingRequest {
   Result<void> AddQuery(std::string_view raw);
   Result<std::string_view> Decode(std::string_view raw);
   Result<void> PutFetchBody();
+  Result<void> SetUpload(const ServerUrl& server, const Request& request, std::string_view target);
 
   std::uint8_t code_ = kGet;
   bool has_if_match_ = false, wants_row_ = false, observe_ = false;
@@ -103,7 +106,8 @@ struct IncomingAnswer {
   std::optional<Block> block1, block2;
   bool bad_option = false;  // a block option or a tag that cannot be
   std::int64_t max_age_s = -1, size1 = -1, size2 = -1;
-  std::int64_t bulk_operations = 0, bulk_bytes = 0;  // what kBulkOption says
+  std::int64_t bulk_operations = 0, bulk_bytes = 0, upload_bytes = 0;  // what kBulkOption says
+  FixedString<64> location;                                            // the last segment of it
   std::string_view payload;
 };
 

@@ -236,6 +236,7 @@ coap_pdu_t* Session::MakePdu(const OutgoingMessage& message) {
   if (message.block1) options.PutBlockOption(COAP_OPTION_BLOCK1, *message.block1);
   if (message.size1 != 0) options.PutNumber(COAP_OPTION_SIZE1, message.size1);
   if (message.request_tag != 0) options.PutNumber(kRequestTag, message.request_tag);
+  if (!message.upload_tag.empty()) options.Put(kRequestTag, message.upload_tag);
   good = good && options.good();
   if (good && !message.payload.empty()) {
     good = coap_add_data(pdu, message.payload.size(),
@@ -340,12 +341,17 @@ void Session::OnAnswer(const coap_pdu_t& received) {
 
 // What is not understood is not said.
 void Session::TakeAnnouncement(std::string_view value) {
-  const std::size_t comma = std::min(value.find(','), value.size());
-  const auto operations = ParseInteger(value.substr(0, comma));
-  const auto bytes = ParseInteger(value.substr(std::min(comma + 1, value.size())));
-  if (!operations || !bytes || *operations < 1 || *bytes < 1) return;
-  answer_.bulk_operations = *operations;
-  answer_.bulk_bytes = *bytes;
+  const auto next = [&value] {
+    const std::size_t comma = std::min(value.find(','), value.size());
+    const auto number = ParseInteger(value.substr(0, comma));
+    value.remove_prefix(std::min(comma + 1, value.size()));
+    return number.value_or(0);
+  };
+  const std::int64_t operations = next(), bytes = next(), upload = next();
+  if (upload > 0) answer_.upload_bytes = upload;
+  if (operations < 1 || bytes < 1) return;
+  answer_.bulk_operations = operations;
+  answer_.bulk_bytes = bytes;
 }
 
 void Session::TakeOptions(const coap_pdu_t& received) {
@@ -367,6 +373,9 @@ void Session::TakeOptions(const coap_pdu_t& received) {
       case COAP_OPTION_BLOCK2: take_block(option, answer_.block2); break;
       case COAP_OPTION_SIZE1: answer_.size1 = Number(option); break;
       case COAP_OPTION_SIZE2: answer_.size2 = Number(option); break;
+      case COAP_OPTION_LOCATION_PATH:
+        if (!answer_.location.Assign(View(option))) answer_.location.clear();
+        break;
       case kBulkOption: TakeAnnouncement(View(option)); break;
       default: break;
     }

@@ -40,6 +40,7 @@ struct OutgoingMessage {
   std::optional<Block> block1, block2;
   std::size_t size1 = 0;          // of the whole body; 0: not said
   std::uint32_t request_tag = 0;  // keeps the blocks of one body together; 0: none
+  std::string_view upload_tag;    // the same, of an upload
 };
 
 class Session {

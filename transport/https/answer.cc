@@ -51,8 +51,10 @@ Result<void> Client::OnHeadComplete() {
 }
 
 bool Client::MayBeAboutVersion(int status) const {
-  if (capabilities_.protocol != Protocol::kUnknown || request_.method == Method::kBulk)
-    return false;
+  const bool about_rows =
+      request_.method != Method::kBulk && request_.method != Method::kBeginUpload &&
+      request_.method != Method::kAppendUpload && request_.method != Method::kFindUpload;
+  if (capabilities_.protocol != Protocol::kUnknown || !about_rows) return false;
   if (probe_ == Probe::kSpeaks30) return status == 400 || status == 405;
   return probe_ == Probe::kNone && (status == 400 || status == 405);
 }
@@ -76,8 +78,21 @@ void Client::LearnBulk(int status) {
   if (gzip_refused_) capabilities_.gzip = false;
 }
 
+void Client::LearnUpload(int status) {
+  const Announcement& told = head_.announcement();
+  if (told.upload_bytes > 0) {
+    capabilities_.upload_bytes = std::min(told.upload_bytes, limits::kUploadBytes);
+  }
+  const bool unknown = status == 404 || status == 405 || status == 415 || status == 501;
+  // It has answered as if there were no such thing.
+  const bool plain = status == 200 || (status == 201 && head_.Head().upload.empty());
+  if (request_.method == Method::kBeginUpload && (unknown || plain)) upload_refused_ = true;
+  if (upload_refused_) capabilities_.upload_bytes = 0;
+}
+
 void Client::LearnFromHead(int status) {
   LearnBulk(status);
+  LearnUpload(status);
   if (head_.holdfast()) capabilities_.holdfast = true;
   if (!head_.server().empty()) (void)capabilities_.server.Assign(head_.server()).ok();
   if (capabilities_.protocol != Protocol::kUnknown || status < 200 || status > 299) return;
@@ -105,9 +120,10 @@ void Client::LearnFromList(std::string_view start) {
 Result<void> Client::CheckLength(std::int64_t bytes) const {
   const ResponseHead head = head_.Head();
   const bool page = request_.method == Method::kList && head.status == Status::kOk && head.is_json;
-  const std::int64_t limit = page           ? std::int64_t(limits::kPageBytes)
-                             : head.is_json ? kRowBodyBytes
-                                            : kTextBodyBytes;
+  const std::int64_t limit = page             ? std::int64_t(limits::kPageBytes)
+                             : request_.large ? std::int64_t(limits::kUploadBytes)
+                             : head.is_json   ? kRowBodyBytes
+                                              : kTextBodyBytes;
   if (bytes <= limit) return Ok();
   if (!head.is_json) return BadAnswer(head.native, "a long text instead of an answer");
   return Error{Code::kTooLarge, Origin::kHttp, std::int32_t(limit), "the answer is too long"};
@@ -115,7 +131,9 @@ Result<void> Client::CheckLength(std::int64_t bytes) const {
 
 Result<void> Client::DeliverHead() {
   ResponseHead head = head_.Head();
-  HF_TRY(CheckLength(head.body_bytes));
+  if (head.native == 206 && request_.have_bytes > 0 && head.body_from >= 0) {
+    head.status = Status::kOk;
+  }
   char path[2048];  // base, table
   TextWriter path_text(path);
   if (request_.method == Method::kList && !head_.link().empty() &&
@@ -125,8 +143,10 @@ Result<void> Client::DeliverHead() {
           ContinuationQuery(server_, path_text.view(), *next).value_or(std::string_view());
     }
   }
+  // A row that is too long for us has a version all the same.
   head_delivered_ = true;
-  return sink_->OnHead(head);
+  HF_TRY(sink_->OnHead(head));
+  return sink_ == nullptr ? Ok() : CheckLength(head.body_bytes);
 }
 
 std::size_t Client::BodyCallback(char* data, std::size_t size, std::size_t count, void* self) {

@@ -66,7 +66,7 @@ class HeaderLines {
   curl_slist* list() { return lines_ == 0 ? nullptr : nodes_.data(); }
 
  private:
-  std::array<curl_slist, 12> nodes_ = {};
+  std::array<curl_slist, 16> nodes_ = {};
   std::size_t lines_ = 0, used_ = 0;
   char text_[Credentials::kTokenBytes + 1024];
 };
@@ -98,6 +98,10 @@ class Client final : public HttpsTransport {
   void Cancel() override;
   Result<void> ReloadCredentials() override;
   const Capabilities& capabilities() const override { return capabilities_; }
+  void Recall(const Capabilities::Bulk& bulk, bool gzip) override {
+    capabilities_.bulk = bulk;
+    capabilities_.gzip = gzip;
+  }
   const Traffic& traffic() const override { return traffic_; }
   std::int64_t certificate_end_unix_s() const override { return credentials_->OwnCertificateEnd(); }
 
@@ -120,6 +124,8 @@ class Client final : public HttpsTransport {
   }
   Result<void> SetRequest();
   Result<void> SetHeaders();
+  Result<void> SetUploadHeaders();
+  Result<void> SetRange();
   void PackBody();
   void SetBody(std::string_view body);
   Result<void> StartAttempt();
@@ -137,6 +143,7 @@ class Client final : public HttpsTransport {
   bool MayBeAboutVersion(int status) const;
   void LearnFromHead(int status);
   void LearnBulk(int status);
+  void LearnUpload(int status);
   void LearnFromList(std::string_view start);
   Result<void> DeliverHead();
   Result<void> CheckLength(std::int64_t bytes) const;
@@ -197,7 +204,8 @@ class Client final : public HttpsTransport {
   std::uint64_t sent_before_ = 0;
 
   Capabilities capabilities_;
-  bool bulk_refused_ = false, gzip_refused_ = false;  // whatever the server announces
+  // Whatever the server announces.
+  bool bulk_refused_ = false, gzip_refused_ = false, upload_refused_ = false;
   Traffic traffic_;
   std::uint64_t estimated_sent_ = 0, estimated_received_ = 0;  // when the kernel does not count
   HeaderLines headers_;

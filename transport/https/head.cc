@@ -160,10 +160,24 @@ Announcement ParseAnnouncement(std::string_view value) {
     if (key == "v" && number != 1) return {};
     if (key == "bulk") found.bulk_operations = std::size_t(number);
     if (key == "bytes") found.bulk_bytes = std::size_t(number);
+    if (key == "upload") found.upload_bytes = std::size_t(number);
     if (key == "enc") found.gzip = HasToken(text, "gzip");
   }
   if (found.bulk_bytes == 0) found.bulk_operations = 0;
   return found;
+}
+
+std::string_view UploadOfLocation(std::string_view location) {
+  constexpr std::string_view kFolder = "/uploads/";
+  constexpr std::size_t kLongest = 64;
+  const std::size_t folder = location.rfind(kFolder);
+  if (folder == location.npos) return {};
+  const std::string_view name = location.substr(folder + kFolder.size());
+  const bool good = std::all_of(name.begin(), name.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+           c == '_';
+  });
+  return good && name.size() <= kLongest ? name : std::string_view();
 }
 
 void HeadReader::Reset(bool packed) {
@@ -183,6 +197,10 @@ void HeadReader::Forget() {
   date_.Clear();
   link_.Clear();
   server_.Clear();
+  location_.Clear();
+  upload_offset_.Clear();
+  upload_complete_.Clear();
+  content_range_.Clear();
   version_.clear();
 }
 
@@ -223,6 +241,14 @@ Result<void> HeadReader::Field(std::string_view name, std::string_view value) {
     date_.Set(value);
   } else if (EqualsIgnoreCase(name, "link")) {
     link_.Set(value);
+  } else if (EqualsIgnoreCase(name, "location")) {
+    location_.Set(value);
+  } else if (EqualsIgnoreCase(name, "upload-offset")) {
+    upload_offset_.Set(value);
+  } else if (EqualsIgnoreCase(name, "upload-complete")) {
+    upload_complete_.Set(value);
+  } else if (EqualsIgnoreCase(name, "content-range")) {
+    content_range_.Set(value);
   } else if (EqualsIgnoreCase(name, "x-zumo-server-version")) {
     const bool visible = std::all_of(value.begin(), value.end(), IsTagByte);
     if (visible) server_.Set(value);
@@ -245,6 +271,19 @@ Result<void> HeadReader::Field(std::string_view name, std::string_view value) {
   return Ok();
 }
 
+namespace {
+
+// "bytes 1000-1999/2000" -> 1000; -1: not that.
+std::int64_t RangeStart(std::string_view range) {
+  constexpr std::string_view kUnit = "bytes ";
+  if (!range.starts_with(kUnit)) return -1;
+  range.remove_prefix(kUnit.size());
+  const std::string_view first = range.substr(0, range.find('-'));
+  return IsDigits(first) ? ParseInteger(first).value_or(-1) : -1;
+}
+
+}  // namespace
+
 ResponseHead HeadReader::Head() const {
   ResponseHead head;
   head.status = StatusFromHttp(status_);
@@ -253,6 +292,12 @@ ResponseHead HeadReader::Head() const {
   head.version = version_.view();
   if (retry_after_.seen) head.retry_after = ParseRetryAfter(retry_after_.view(), date_.view());
   if (!chunked_ && !packed_) head.body_bytes = length_;
+  head.upload = UploadOfLocation(location_.view());
+  if (IsDigits(upload_offset_.view())) {
+    head.upload_offset = ParseInteger(upload_offset_.view()).value_or(-1);
+  }
+  head.upload_complete = upload_complete_.view() == "?1";
+  if (status_ == 206) head.body_from = RangeStart(content_range_.view());
   return head;
 }
 

@@ -46,14 +46,17 @@ std::optional<std::int64_t> ParseHttpDate(std::string_view text);
 // Negative: nothing usable.
 hal::Duration ParseRetryAfter(std::string_view value, std::string_view date);
 
-// The members of `Holdfast: v=1, bulk=1000, bytes=262144, enc=(gzip)`, a dictionary of structured
-// fields (RFC 9651 3.2). Unknown members are passed over; of a member that makes no sense, nothing
-// is believed.
+// The members of `Holdfast: v=1, bulk=1000, bytes=262144, enc=(gzip), upload=25165824`, a
+// dictionary of structured fields (RFC 9651 3.2). Unknown members are passed over; of a member that
+// makes no sense, nothing is believed.
 struct Announcement {
-  std::size_t bulk_operations = 0, bulk_bytes = 0;
+  std::size_t bulk_operations = 0, bulk_bytes = 0, upload_bytes = 0;
   bool gzip = false;
 };
 Announcement ParseAnnouncement(std::string_view value);
+
+// What stands behind the last "/uploads/" of a Location, when it is a name such as ours.
+std::string_view UploadOfLocation(std::string_view location);
 
 class HeadReader {
  public:
@@ -107,6 +110,9 @@ class HeadReader {
   Once<limits::kUrlBytes> link_;
   Once<64> server_;
   Version version_;
+  Once<512> location_;
+  Once<32> upload_offset_, upload_complete_;
+  Once<80> content_range_;
 };
 
 }  // namespace holdfast::transport::https

@@ -26,10 +26,13 @@ const char* MethodName(Method method, Protocol protocol, bool whole) {
   switch (method) {
     case Method::kList:
     case Method::kWatch:
+    case Method::kFindUpload:
     case Method::kLookup: return "GET";
     case Method::kBulk:
     case Method::kInsert: return "POST";
+    case Method::kAppendUpload:
     case Method::kUpdate: return "PATCH";
+    case Method::kBeginUpload: return "POST";  // or what the whole shall be
     case Method::kReplace: return "PUT";
     case Method::kDelete: return "DELETE";
     case Method::kUndelete: return protocol != Protocol::k30 ? "POST" : whole ? "PUT" : "PATCH";
@@ -215,7 +218,9 @@ void Client::PackBody() {
 
 // A body goes out with every method that has one; an undelete of 2.0 is a POST of nothing.
 void Client::SetBody(std::string_view body) {
-  const char* name = MethodName(request_.method, speaking_, !request_.body.empty());
+  const bool begins = request_.method == Method::kBeginUpload;
+  const char* name = MethodName(begins ? request_.upload.method : request_.method, speaking_,
+                                !request_.body.empty());
   if (std::string_view(name) == "GET" || request_.method == Method::kDelete) {
     curl_easy_setopt(easy_, CURLOPT_HTTPGET, 1L);
   } else {
@@ -232,7 +237,10 @@ Result<void> Client::SetHeaders() {
   HF_TRY(headers_.Add("Accept: application/json"));
   HF_TRY(headers_.Add("ZUMO-API-VERSION: ", speaking_ == Protocol::k30 ? "3.0.0" : "2.0.0"));
   const bool undelete20 = request_.method == Method::kUndelete && speaking_ != Protocol::k30;
-  HF_TRY(headers_.Add(undelete20 ? "Content-Type:" : "Content-Type: application/json"));
+  HF_TRY(headers_.Add(undelete20 ? "Content-Type:"
+                      : request_.method == Method::kAppendUpload
+                          ? "Content-Type: application/partial-upload"
+                          : "Content-Type: application/json"));
   if (packed_body_) HF_TRY(headers_.Add("Content-Encoding: gzip"));
   if (!credentials_->token().empty()) {
     HF_TRY(headers_.Add("X-ZUMO-AUTH: ", credentials_->token()));
@@ -240,11 +248,48 @@ Result<void> Client::SetHeaders() {
   if (!installation_id_.empty()) {
     HF_TRY(headers_.Add("X-ZUMO-INSTALLATION-ID: ", installation_id_.view()));
   }
-  if (!request_.if_match.empty()) {
+  HF_TRY(SetUploadHeaders());
+  if (request_.have_bytes > 0) {
+    HF_TRY(SetRange());
+  } else if (!request_.if_match.empty()) {
     HF_TRY_ASSIGN(const std::string_view tag, EncodeEtag(request_.if_match, tag_));
     HF_TRY(headers_.Add("If-Match: ", tag));
   }
   return Set(CURLOPT_HTTPHEADER, headers_.list());
+}
+
+// Structured fields (RFC 9651): `?0` is false. The digest is that of RFC 9530, over the coded
+// bytes.
+Result<void> Client::SetUploadHeaders() {
+  const UploadPart& part = request_.upload;
+  char number[24];
+  if (request_.method == Method::kBeginUpload) {
+    char digest[64];
+    TextWriter text(digest);
+    text.Put("sha-256=:").PutBase64(part.digest).Put(':');
+    HF_TRY(headers_.Add("Upload-Complete: ?0"));
+    HF_TRY(headers_.Add("Upload-Length: ",
+                        TextWriter(number).PutInteger(std::int64_t(part.length)).view()));
+    HF_TRY(headers_.Add("Content-Encoding: gzip"));
+    HF_TRY(headers_.Add("Repr-Digest: ", text.view()));
+    // Of a large row, the version is all that is wanted back.
+    return headers_.Add("Prefer: return=minimal");
+  }
+  if (request_.method != Method::kAppendUpload) return Ok();
+  const bool last = part.offset + request_.body.size() == part.length;
+  HF_TRY(headers_.Add("Upload-Offset: ",
+                      TextWriter(number).PutInteger(std::int64_t(part.offset)).view()));
+  return headers_.Add(last ? "Upload-Complete: ?1" : "Upload-Complete: ?0");
+}
+
+// The rest of a row, or all of it when it is not the same any more.
+Result<void> Client::SetRange() {
+  char range[40];
+  TextWriter text(range);
+  text.Put("bytes=").PutInteger(std::int64_t(request_.have_bytes)).Put('-');
+  HF_TRY(headers_.Add("Range: ", text.view()));
+  HF_TRY_ASSIGN(const std::string_view tag, EncodeEtag(request_.if_match, tag_));
+  return headers_.Add("If-Range: ", tag);
 }
 
 bool Client::Pump(hal::Duration wait) {

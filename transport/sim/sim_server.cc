@@ -11,7 +11,7 @@
 namespace holdfast::transport {
 namespace {
 
-constexpr std::size_t kArenaBytes = 4 * limits::kRowBytes;
+constexpr std::size_t kArenaBytes = limits::kUploadBytes + 4 * limits::kRowBytes;
 
 SimAnswer Refusal(int status, std::string_view words) {
   SimAnswer answer;
@@ -112,6 +112,13 @@ SimAnswer SimServer::Handle(const Request& request) {
     case Method::kDelete: return Remove(request);
     case Method::kWatch: return Watch(request);
     case Method::kBulk: return options_.bulk ? Bulk(request) : Refusal(404, "no such thing");
+    case Method::kBeginUpload:
+    case Method::kAppendUpload:
+    case Method::kFindUpload:
+      if (!options_.uploads) return Refusal(404, "no such thing");
+      return request.method == Method::kBeginUpload    ? BeginUpload(request)
+             : request.method == Method::kAppendUpload ? AppendUpload(request)
+                                                       : FindUpload(request);
     case Method::kUndelete:
       if (!toolkit) return Undelete(request);
       return request.body.empty() ? Refusal(405, "no PATCH") : Update(request);
@@ -161,7 +168,11 @@ SimAnswer SimServer::List(const Request& asked) {
   answer.body = "[";
   for (std::size_t i = start; i < end; ++i) {
     if (i > start) answer.body += ',';
-    answer.body += list.ids_only ? "{\"id\":" + JsonText(rows[i]->id) + "}" : Json(*rows[i]);
+    const std::string row = Json(*rows[i]);
+    answer.body += list.ids_only ? "{\"id\":" + JsonText(rows[i]->id) + "}"
+                   : list.longest_row > 0 && row.size() > list.longest_row
+                       ? SizeOnly(*rows[i], row.size())
+                       : row;
   }
   answer.body += ']';
   std::string next;
@@ -193,7 +204,22 @@ SimAnswer SimServer::Lookup(const Request& request) {
   const SimRow* row = Find(request.table, request.id);
   if (row == nullptr) return Missing(false);
   if (row->deleted && options_.flavour == SimFlavour::kNode) return Missing(true);
-  return RowAnswer(200, *row);
+  SimAnswer answer = RowAnswer(200, *row);
+  const bool rest = options_.uploads && request.have_bytes > 0 &&
+                    request.if_match == answer.version && request.have_bytes < answer.body.size();
+  if (rest) {
+    answer.body_from = std::int64_t(request.have_bytes);
+    answer.body.erase(0, request.have_bytes);
+  }
+  return answer;
+}
+
+// Of a row that is too long to be shown.
+std::string SimServer::SizeOnly(const SimRow& row, std::size_t bytes) const {
+  const TimestampText updated = FormatTimestamp(row.updated_at, options_.date_decimals);
+  return "{\"id\":" + JsonText(row.id) + ",\"updatedAt\":\"" + std::string(updated.view()) +
+         "\",\"version\":\"" + VersionText(row) + "\",\"" + std::string(kBytesOfRow) +
+         "\":" + std::to_string(bytes) + ",\"deleted\":" + (row.deleted ? "true" : "false") + "}";
 }
 
 // ---- writing
@@ -260,6 +286,13 @@ void SimServer::Put(std::string_view table, std::string_view json) {
   SimRow& row = Store(table, FindText(fields.view(), kId), fields);
   if (row.created_at == 0) row.created_at = row.updated_at;
   row.deleted = false;
+}
+
+void SimServer::SetText(std::string_view table, std::string_view id, std::string_view column,
+                        std::string_view text) {
+  SimRow& row = tables_.find(table)->second.find(id)->second;
+  row.Set(column, SimValue::From(Value::Text(text)));
+  Touch(row);
 }
 
 void SimServer::Delete(std::string_view table, std::string_view id) {
@@ -355,7 +388,7 @@ std::string SimServer::Json(const SimRow& row) const {
 }
 
 bool SimServer::Decode(std::string_view json, RowFields& fields) {
-  return wire::DecodeRow(json, arena_, fields).ok();
+  return wire::DecodeRow(json, arena_, fields, {.most_bytes = most_bytes_}).ok();
 }
 
 std::string SimServer::NewId() { return "server-" + std::to_string(++ids_); }

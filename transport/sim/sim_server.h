@@ -65,6 +65,11 @@ struct SimAnswer {
   std::string version;       // as an ETag would carry it
   std::string continuation;  // as a Link header would carry it
   hal::Duration retry_after{-1};
+  std::string upload = {};  // as in ResponseHead
+  std::int64_t upload_offset = -1;
+  bool upload_complete = false;
+  bool version_only = false;
+  std::int64_t body_from = 0;
 };
 
 class SimServer {
@@ -76,6 +81,7 @@ class SimServer {
     bool soft_delete = true;
     int date_decimals = 3;  // what it prints; it stores 7
     bool bulk = false;      // kHoldfast: it takes bulks, and versions are moments
+    bool uploads = false;   // kHoldfast: it takes rows in pieces
   };
   SimServer(const hal::Clock& clock, const Options& options);
 
@@ -85,6 +91,9 @@ class SimServer {
   // Somebody else's writes. A row is given as JSON with its id in it.
   void Put(std::string_view table, std::string_view json);
   void Delete(std::string_view table, std::string_view id);
+  // A value that is too long to be put as JSON.
+  void SetText(std::string_view table, std::string_view id, std::string_view column,
+               std::string_view text);
   // Dates the last change of a row earlier, as servers do that take the date before they commit.
   void Backdate(std::string_view table, std::string_view id, hal::Duration by);
 
@@ -92,9 +101,14 @@ class SimServer {
   const Table& table(std::string_view name) const;
   const SimRow* Find(std::string_view table, std::string_view id) const;
   std::string Json(const SimRow& row) const;
+  std::string SizeOnly(const SimRow& row, std::size_t bytes) const;
   const Options& options() const { return options_; }
   std::uint64_t writes() const { return writes_; }  // that changed a row
   std::uint64_t bulks() const { return bulks_; }    // bodies that were taken
+  std::uint64_t uploads() const { return uploads_begun_; }
+  std::uint64_t uploaded_bytes() const { return uploaded_bytes_; }  // also what came in vain
+  // As if it had lost them, or their time were over.
+  void ForgetUploads() { uploads_.clear(); }
 
   // As a server that was restored from a copy made now, later: call the one, then the other.
   void Remember();
@@ -128,6 +142,18 @@ class SimServer {
   std::optional<SimAnswer> CheckSender(const wire::BulkSender& said, Sender& sender) const;
   Verdict ApplyBulk(const wire::BulkOperation& operation);
 
+  // sim_upload.cc
+  struct Upload {
+    Method method = Method::kInsert;
+    std::string table, id, if_match, digest, bytes;
+    std::uint64_t length = 0;
+    std::optional<SimAnswer> final;
+  };
+  SimAnswer BeginUpload(const Request& request);
+  SimAnswer AppendUpload(const Request& request);
+  SimAnswer FindUpload(const Request& request) const;
+  SimAnswer EndUpload(Upload& upload);
+
   SimAnswer RowAnswer(int status, const SimRow& row) const;
   SimAnswer Missing(bool was_deleted) const;
   std::optional<SimAnswer> Stale(const Request& request, const SimRow& row) const;
@@ -148,6 +174,9 @@ class SimServer {
   std::map<std::string, Table, std::less<>> remembered_tables_;
   std::map<std::string, Sender, std::less<>> remembered_senders_;
   Ticks remembered_change_ = 0;
+  std::map<std::string, Upload, std::less<>> uploads_;
+  std::uint64_t uploads_begun_ = 0, uploaded_bytes_ = 0;
+  std::size_t most_bytes_ = limits::kRowBytes;  // of a body
   std::unique_ptr<char[]> arena_bytes_;
   Arena arena_;
 };

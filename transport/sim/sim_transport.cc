@@ -38,9 +38,14 @@ Status StatusOf(int native) {
 
 // What no carrier could say either.
 Result<void> CheckFits(const Request& request) {
-  if (request.method == Method::kWatch || request.method == Method::kBulk) return Ok();
+  const bool no_row = request.method == Method::kWatch || request.method == Method::kBulk ||
+                      request.method == Method::kAppendUpload ||
+                      request.method == Method::kFindUpload;
+  if (no_row) return Ok();
   if (request.table.empty()) return Invalid("a request needs a table");
-  if (request.method != Method::kList && request.method != Method::kInsert) {
+  const bool begins = request.method == Method::kBeginUpload;
+  const Method method = begins ? request.upload.method : request.method;
+  if (method != Method::kList && method != Method::kInsert) {
     if (request.id.empty() || request.id == "." || request.id == "..") {
       return Invalid("this id cannot be named in a url");
     }
@@ -158,6 +163,11 @@ Result<void> SimTransport::Deliver(std::size_t bytes) {
   head.continuation = answer_.continuation;
   head.retry_after = answer_.retry_after;
   head.body_bytes = std::int64_t(answer_.body.size());
+  head.body_from = answer_.body_from;
+  head.upload = answer_.upload;
+  head.upload_offset = answer_.upload_offset;
+  head.upload_complete = answer_.upload_complete;
+  head.version_only = answer_.version_only;
   const std::uint64_t exchange = exchange_;
   HF_TRY(sink_->OnHead(head));
   for (std::size_t at = 0; at < bytes; at += chunk_bytes_) {
@@ -195,6 +205,10 @@ void SimTransport::Learn() {
   capabilities_.protocol = flavour == SimFlavour::kToolkit ? Protocol::k30 : Protocol::k20;
   capabilities_.holdfast = flavour == SimFlavour::kHoldfast;
   (void)capabilities_.server.Assign("sim").ok();
+  if (server_.options().uploads) capabilities_.upload_bytes = limits::kUploadBytes;
+  const int status = answer_.status;
+  const bool unknown = status == 404 || status == 405 || status == 415 || status == 501;
+  if (request_.method == Method::kBulk && unknown) capabilities_.bulk.operations = 0;
   if (server_.options().bulk) capabilities_.bulk = {limits::kBulkOperations, limits::kBulkBytes};
 }
 

@@ -59,6 +59,10 @@ class SimTransport final : public Transport {
   void Cancel() override;
   Result<void> ReloadCredentials() override;
   const Capabilities& capabilities() const override { return capabilities_; }
+  void Recall(const Capabilities::Bulk& bulk, bool gzip) override {
+    capabilities_.bulk = bulk;
+    capabilities_.gzip = gzip;
+  }
   const Traffic& traffic() const override { return traffic_; }
 
  private:
