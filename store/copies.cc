@@ -17,6 +17,7 @@ Result<void> AddContent(const Table& table, const ContentValues& content, RowFie
 }  // namespace
 
 Result<void> SqliteStore::LocalJson(const Operation& operation, SqlText& out) {
+  const LengthLimit limit(database_, kLoadBytes);
   SqliteTable& table = Own(*operation.table);
   HF_TRY(Ready(op_changes_));
   const Using use(op_changes_);

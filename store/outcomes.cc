@@ -53,6 +53,7 @@ Result<std::size_t> SqliteStore::Complete(CompletionSource& completions) {
 
 Result<void> SqliteStore::CompleteOne(const Completion& completion, Tally& tally) {
   SqliteTable& table = Own(*completion.table);
+  HF_TRY(RemoveUpload(completion.sequence));
   HF_TRY(Ready(remove_unchanged_));
   remove_unchanged_.Bind(1, completion.sequence);
   remove_unchanged_.Bind(2, completion.changes);
@@ -63,13 +64,13 @@ Result<void> SqliteStore::CompleteOne(const Completion& completion, Tally& tally
     if (!completion.row.empty()) HF_TRY(WriteServerRow(table, completion));
     taken_off = completion.sequence;
   } else {
-    HF_TRY(Ready(op_changes_));
+    HF_TRY(Ready(op_facts_));
     bool found = false, is_delete = false;
     {
-      const Using use(op_changes_);
-      op_changes_.Bind(1, completion.sequence);
-      HF_TRY_ASSIGN(found, op_changes_.Step());
-      is_delete = found && Kind(op_changes_.Integer(1)) == Kind::kDelete;
+      const Using use(op_facts_);
+      op_facts_.Bind(1, completion.sequence);
+      HF_TRY_ASSIGN(found, op_facts_.Step());
+      is_delete = found && Kind(op_facts_.Integer(1)) == Kind::kDelete;
     }
     if (!found) return HandOver(completion, table);
     if (is_delete) {
@@ -211,6 +212,7 @@ Result<void> SqliteStore::Rebase(std::int64_t sequence, std::string_view version
   Operation operation;
   HF_TRY_ASSIGN(const bool found, Find(sequence, operation));
   if (!found) return Ok();
+  HF_TRY(RemoveUpload(sequence));
   SqlText base;
   WriteContent(server_row, *operation.table, base);
   HF_TRY_ASSIGN(const std::string_view text, base.Finish());
@@ -227,6 +229,7 @@ Result<void> SqliteStore::ChangeKind(std::int64_t sequence, Kind kind, std::stri
   HF_ASSERT(kind != Kind::kDelete);
   Transaction transaction(*this);
   HF_TRY(transaction.Start(Writer::kHoldfast));
+  HF_TRY(RemoveUpload(sequence));
   HF_TRY(Ready(change_kind_));
   change_kind_.Bind(1, sequence);
   change_kind_.Bind(2, std::int64_t(kind));
@@ -243,14 +246,19 @@ Result<void> SqliteStore::Fail(std::int64_t sequence, const OperationError& erro
   HF_TRY_ASSIGN(const bool found, Find(sequence, operation));
   if (!found) return Ok();
   SqliteTable& table = Own(*operation.table);
+  HF_TRY(RemoveUpload(sequence));
 
   SqlText local;
-  HF_TRY(LocalJson(operation, local));
+  if (auto written = LocalJson(operation, local); !written) {
+    // A large row is not copied: it is in its table.
+    if (written.error().code != Code::kTooLarge) return written.error();
+  }
   HF_TRY_ASSIGN(const std::string_view local_text, local.Finish());
-  HF_TRY(Ready(op_changes_));
-  const Using use(op_changes_);
-  op_changes_.Bind(1, sequence);
-  HF_TRY(op_changes_.Step());
+  HF_TRY(Ready(op_facts_));
+  const Using use(op_facts_);
+  op_facts_.Bind(1, sequence);
+  op_facts_.Bind(2, std::int64_t(kLoadBytes));
+  HF_TRY(op_facts_.Step());
 
   HF_TRY(Ready(fail_state_));
   fail_state_.Bind(1, sequence);
@@ -259,12 +267,12 @@ Result<void> SqliteStore::Fail(std::int64_t sequence, const OperationError& erro
   fail_.Bind(1, sequence);
   fail_.Bind(2, std::int64_t(error.kind));
   fail_.Bind(3, std::int64_t{error.http_status});
-  fail_.Bind(4, op_changes_.Integer(0));
+  fail_.Bind(4, op_facts_.Integer(0));
   fail_.Bind(5, std::int64_t(operation.kind));
   fail_.Bind(6, table.name());
   fail_.Bind(7, operation.id.view());
   fail_.Bind(8, local_text);
-  fail_.BindOptional(9, op_changes_.Text(5));
+  fail_.BindOptional(9, op_facts_.Text(2));
   fail_.Bind(10, error.server_words);
   fail_.BindOptional(11, error.server_version);
   HF_TRY(RunReady(fail_));

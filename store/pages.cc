@@ -54,6 +54,7 @@ Result<void> SqliteStore::EndPage(const Table& table, std::string_view query_id,
       done = RunReady(set_config_);
     }
   }
+  long_value_.Close();
   if (done) done = RunReady(commit_);
   if (!done) {
     AbortPage();
@@ -115,8 +116,14 @@ Result<Applied> SqliteStore::ApplyRemote(const Table& table, RowView server_row)
       HF_TRY(Miss(own, id));
       return Applied::kSkippedPending;
     }
-    HF_TRY(Met(own, id));
-    if (deleted) return Applied::kAbsent;
+    if (deleted) {
+      HF_TRY(Met(own, id));
+      return Applied::kAbsent;
+    }
+  }
+  if (holdfast::Find(server_row, kBytesOfRow) != nullptr) {
+    HF_TRY(Miss(own, id));
+    return Applied::kLarge;
   }
   HF_TRY(Met(own, id));
   // Whatever a shadow said of this id before, it is over.

@@ -105,6 +105,7 @@ Result<Content> SqliteStore::Load(Operation& operation, Extent extent, Arena& ar
   Statement& load = table.load;
   const Using use(load);
   load.Bind(1, operation.sequence);
+  const LengthLimit limit(database_, kLoadBytes);
   auto found = load.Step();
   if (!found) return Explain(found.error());
   if (!*found) return Error{Code::kNotFound, Origin::kNone, 0, "the operation is gone"};
@@ -157,7 +158,9 @@ Result<Content> SqliteStore::Load(Operation& operation, Extent extent, Arena& ar
       continue;
     }
     if (!frozen) {
-      HF_TRY_ASSIGN(value, CopyValue(value, arena));
+      auto kept = CopyValue(value, arena);
+      if (!kept) return Error{Code::kTooLarge, Origin::kNone, 0, "a row too long for memory"};
+      value = *kept;
     }
     HF_TRY(room.Add(columns[i].name.view(), columns[i].type, value));
     content.mask |= bit;

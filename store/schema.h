@@ -64,6 +64,22 @@ CREATE TABLE IF NOT EXISTS __shadows(
   content TEXT,
   refers INTEGER,
   PRIMARY KEY(tableName, itemId)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS __uploads(
+  sequence INTEGER PRIMARY KEY,
+  changes INTEGER NOT NULL,
+  kind INTEGER NOT NULL,
+  baseVersion TEXT,
+  mask INTEGER NOT NULL,
+  bytes INTEGER NOT NULL,
+  digest BLOB,
+  resource TEXT);
+CREATE TABLE IF NOT EXISTS __download(
+  id INTEGER PRIMARY KEY CHECK(id = 1),
+  tableName TEXT NOT NULL,
+  itemId TEXT NOT NULL,
+  version TEXT NOT NULL,
+  bytes INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS __pieces(place INTEGER PRIMARY KEY, bytes BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS __tracking(
   id INTEGER PRIMARY KEY CHECK(id = 1),
   applying INTEGER NOT NULL,

@@ -138,6 +138,35 @@ Value Statement::At(int column) {
   }
 }
 
+Result<void> BlobHandle::Open(sqlite3* database, const std::string& table,
+                              const std::string& column, std::int64_t row, bool write) {
+  Close();
+  const int code = sqlite3_blob_open(database, "main", table.c_str(), column.c_str(), row,
+                                     write ? 1 : 0, &blob_);
+  if (code != SQLITE_OK) {
+    Close();
+    return SqlError(code);
+  }
+  column_ = column;
+  row_ = row;
+  return Ok();
+}
+
+Result<void> BlobHandle::Read(std::uint64_t offset, std::span<char> out) {
+  const int code = sqlite3_blob_read(blob_, out.data(), int(out.size()), int(offset));
+  return code == SQLITE_OK ? Ok() : Result<void>(SqlError(code));
+}
+
+Result<void> BlobHandle::Write(std::uint64_t offset, std::string_view bytes) {
+  const int code = sqlite3_blob_write(blob_, bytes.data(), int(bytes.size()), int(offset));
+  return code == SQLITE_OK ? Ok() : Result<void>(SqlError(code));
+}
+
+void BlobHandle::Close() {
+  sqlite3_blob_close(blob_);
+  blob_ = nullptr;
+}
+
 std::string QuoteName(std::string_view name) { return Quote(name, '"'); }
 std::string QuoteText(std::string_view text) { return Quote(text, '\''); }
 

@@ -10,7 +10,9 @@
 
 #include <sqlite3.h>
 
+#include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -79,6 +81,45 @@ class Using {
 
  private:
   Statement& statement_;
+};
+
+// While it lives, a statement that meets a longer value says kTooLarge before it makes room for it.
+class LengthLimit {
+ public:
+  LengthLimit(sqlite3* database, std::size_t bytes)
+      : database_(database), before_(sqlite3_limit(database, SQLITE_LIMIT_LENGTH, int(bytes))) {}
+  ~LengthLimit() { sqlite3_limit(database_, SQLITE_LIMIT_LENGTH, before_); }
+  LengthLimit(const LengthLimit&) = delete;
+  LengthLimit& operator=(const LengthLimit&) = delete;
+
+ private:
+  sqlite3* database_;
+  int before_;
+};
+
+// SQLite's handle on one value, for reading or writing a part of it. It stays open for the next
+// part: to find a place in a long value, SQLite walks over all that is before it.
+class BlobHandle {
+ public:
+  BlobHandle() = default;
+  BlobHandle(const BlobHandle&) = delete;
+  BlobHandle& operator=(const BlobHandle&) = delete;
+  ~BlobHandle() { Close(); }
+
+  Result<void> Open(sqlite3* database, const std::string& table, const std::string& column,
+                    std::int64_t row, bool write);
+  bool is_open() const { return blob_ != nullptr; }
+  bool Is(const std::string& column, std::int64_t row) const {
+    return is_open() && column == column_ && row == row_;
+  }
+  Result<void> Read(std::uint64_t offset, std::span<char> out);
+  Result<void> Write(std::uint64_t offset, std::string_view bytes);
+  void Close();
+
+ private:
+  sqlite3_blob* blob_ = nullptr;
+  std::string column_;
+  std::int64_t row_ = 0;
 };
 
 // "name" with its quotes doubled; 'text' likewise.

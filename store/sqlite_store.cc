@@ -53,6 +53,9 @@ SqliteStore::SqliteStore()
       op_changes_(
           "SELECT changes,kind,tableName,itemId,item IS NOT NULL,base,item,state FROM "
           "__operations WHERE sequence=?1"),
+      op_facts_(
+          "SELECT changes,kind,CASE WHEN octet_length(base)<=?2 THEN base END FROM __operations "
+          "WHERE sequence=?1"),
       remove_unchanged_("DELETE FROM __operations WHERE sequence=?1 AND changes=?2 AND kind<>2"),
       remove_operation_("DELETE FROM __operations WHERE sequence=?1"),
       keep_sequence_(
@@ -114,6 +117,21 @@ SqliteStore::SqliteStore()
       add_missed_("INSERT OR IGNORE INTO __missed(tableName,itemId) VALUES(?1,?2)"),
       remove_missed_("DELETE FROM __missed WHERE tableName=?1 AND itemId=?2"),
       missed_("SELECT itemId FROM __missed WHERE tableName=?1 AND itemId>?2 ORDER BY itemId"),
+      put_upload_(
+          "INSERT OR REPLACE INTO __uploads(sequence,changes,kind,baseVersion,mask,bytes,digest,"
+          "resource) VALUES(?1,?2,?3,?4,?5,?6,?7,?8)"),
+      find_upload_(
+          "SELECT changes,kind,baseVersion,mask,bytes,digest,resource FROM __uploads WHERE "
+          "sequence=?1"),
+      remove_upload_("DELETE FROM __uploads WHERE sequence=?1"),
+      put_piece_("INSERT OR REPLACE INTO __pieces(place,bytes) VALUES(?1,?2)"),
+      get_piece_("SELECT bytes FROM __pieces WHERE place=?1"),
+      remove_pieces_("DELETE FROM __pieces WHERE place>=?1 AND place<?2"),
+      put_download_(
+          "INSERT OR REPLACE INTO __download(id,tableName,itemId,version,bytes) "
+          "VALUES(1,?1,?2,?3,?4)"),
+      find_download_(
+          "SELECT version,bytes FROM __download WHERE tableName=?1 COLLATE NOCASE AND itemId=?2"),
       any_error_("SELECT 1 FROM __errors LIMIT 1"),
       errors_(
           "SELECT "
@@ -216,6 +234,7 @@ Result<void> SqliteStore::Begin() {
 
 Result<void> SqliteStore::Commit() {
   HF_ASSERT(open_ == Open::kProgram);
+  long_value_.Close();
   HF_TRY(RunReady(commit_));  // on kBusy the transaction stays open: try again, or Rollback()
   open_ = Open::kNone;
   return Ok();
@@ -223,6 +242,7 @@ Result<void> SqliteStore::Commit() {
 
 void SqliteStore::Rollback() {
   if (open_ == Open::kNone) return;
+  long_value_.Close();
   open_ = Open::kNone;
   predicted_ = 0;
   // SQLite may have rolled back by itself (no space, I/O error).

@@ -43,6 +43,19 @@ class SqliteStore final : public Store {
   Result<bool> Next(std::int64_t after_sequence, std::uint64_t tables, Operation& out) override;
   Result<bool> Find(std::int64_t sequence, Operation& out) override;
   Result<Content> Load(Operation& operation, Extent extent, Arena& arena, RowFields& room) override;
+  Result<void> LoadLong(Operation& operation, std::size_t longest_short, Arena& arena,
+                        LongRow& row) override;
+  Result<void> ReadLong(const Operation& operation, int column, std::uint64_t offset,
+                        std::span<char> out) override;
+  Result<void> BeginUpload(std::int64_t sequence) override;
+  Result<void> AppendUpload(std::int64_t sequence, std::uint64_t offset,
+                            std::string_view piece) override;
+  Result<void> NoteUpload(const Upload& upload) override;
+  Result<bool> FindUpload(std::int64_t sequence, Upload& upload) override;
+  Result<void> ReadUpload(std::int64_t sequence, std::uint64_t offset,
+                          std::span<char> out) override;
+  Result<void> DropUpload(std::int64_t sequence) override;
+  Result<void> DropStrayUploads() override;
   Result<void> MarkAttempted(std::span<const Attempt> attempts) override;
   Result<void> UnmarkUnsent(std::span<const Attempt> attempts) override;
   Result<Sent> WasSent(const Operation& operation, RowView server_row) override;
@@ -71,6 +84,17 @@ class SqliteStore final : public Store {
   Result<void> EndPage(const Table& table, std::string_view query_id,
                        std::string_view token) override;
   void AbortPage() override;
+  Result<bool> FindDownload(const Table& table, std::string_view id, Version& version,
+                            std::uint64_t& bytes) override;
+  Result<void> NoteDownload(const Table& table, std::string_view id, std::string_view version,
+                            std::uint64_t bytes) override;
+  Result<void> PutDownload(std::uint64_t offset, std::string_view piece) override;
+  Result<void> ReadDownload(std::uint64_t offset, std::span<char> out) override;
+  Result<void> DropDownload() override;
+  Result<Applied> ApplyLong(const Table& table, RowView server_row,
+                            std::span<const LongPlace> places) override;
+  Result<void> WriteLong(const Table& table, std::string_view id, int column, std::uint64_t offset,
+                         std::string_view bytes) override;
   Result<TimestampText> DeltaToken(const Table& table, std::string_view query_id) override;
   Result<void> ForgetDeltaTokens(const Table& table) override;
   Result<std::size_t> Missed(const Table& table, std::size_t most, Arena& arena,
@@ -179,6 +203,12 @@ class SqliteStore final : public Store {
   Result<void> KeepSequence(std::int64_t removed);
   Result<void> DropError(std::int64_t sequence);
 
+  // uploads.cc
+  Result<void> RemoveUpload(std::int64_t sequence);
+  Result<void> OpenLong(const Table& table, std::string_view id, int column, bool write);
+  Result<void> ReadPieces(std::int64_t first_place, int step, std::uint64_t offset,
+                          std::span<char> out);
+
   // sender.cc
   Result<void> LoadNames();
   Result<void> NoteApplied(std::int64_t sequence);
@@ -198,6 +228,7 @@ class SqliteStore final : public Store {
   Open open_ = Open::kNone;
   bool relaxed_ = false;     // synchronous=NORMAL
   bool any_missed_ = false;  // __missed may have rows
+  bool any_upload_ = true;   // __uploads or __pieces may have rows
   std::vector<std::unique_ptr<SqliteTable>> tables_;
   std::vector<const Table*> views_;
   Id installation_, id_prefix_;
@@ -209,15 +240,19 @@ class SqliteStore final : public Store {
   ContentValues content_;
   RowFields row_;
 
+  BlobHandle long_value_;  // of the transaction that is open
+
   // Statements, by what they do.
   Statement begin_, begin_reading_, commit_, rollback_;
   Statement first_operation_, last_sequence_, next_operation_, find_operation_, operation_exists_,
-      op_changes_, remove_unchanged_, remove_operation_, keep_sequence_, next_sequence_;
+      op_changes_, op_facts_, remove_unchanged_, remove_operation_, keep_sequence_, next_sequence_;
   Statement version_of_shadow_, shadow_delete_, remove_shadow_, remove_shadow_of_, shadow_version_;
   Statement mark_, mark_first_, unmark_, sent_, rebase_, hand_over_, moved_, change_kind_,
       fail_state_, fail_, drop_error_, error_kind_, send_again_;
   Statement log_resolution_, trim_resolutions_, resolutions_;
   Statement add_missed_, remove_missed_, missed_;
+  Statement put_upload_, find_upload_, remove_upload_, put_piece_, get_piece_, remove_pieces_;
+  Statement put_download_, find_download_;
   Statement any_error_, errors_, count_sendable_;
   Statement get_config_, set_config_, remove_config_;
 };

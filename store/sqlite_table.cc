@@ -32,6 +32,16 @@ void SqliteTable::SetColumns(std::vector<Column> columns) {
       "r.id IS NOT NULL,r.version,o.sent" +
       qualified + " FROM __operations o LEFT JOIN " + quoted_name +
       " r ON r.id=o.itemId WHERE o.sequence=?1");
+  std::string values;
+  for (const Column& column : columns_) {
+    const std::string name = "r." + QuoteName(column.name.view());
+    const std::string size = "ifnull(octet_length(" + name + "),0)";
+    values += ",CASE WHEN " + size + "<=?2 THEN " + name + " END," + size + ",typeof(" + name + ")";
+  }
+  load_long.Assign(
+      "SELECT o.changes,o.kind,r.id IS NOT NULL,o.item IS NOT NULL,o.baseVersion,r.version" +
+      values + " FROM __operations o LEFT JOIN " + quoted_name +
+      " r ON r.id=o.itemId WHERE o.sequence=?1");
   find.Assign(
       "SELECT version,__op,__op IS NOT NULL AND EXISTS(SELECT 1 FROM __operations WHERE "
       "sequence=r.__op AND itemId=r.id AND tableName=" +

@@ -48,6 +48,7 @@ class SqliteTable final : public Table {
   std::string quoted_name;
 
   Statement load;        // ?1 sequence: the operation, and the row that it is about
+  Statement load_long;   // ?1 sequence ?2 bytes: as load, without what is longer
   Statement find;        // ?1 id: version, __op, whether __op points to an operation of the row
   Statement columns_of;  // ?1 id: the user's columns
   Statement complete;    // ?1 id ?2 version ?3 createdAt ?4 updatedAt ?5 operation to take off
@@ -59,6 +60,18 @@ class SqliteTable final : public Table {
   std::vector<Column> columns_;
   std::array<ColumnsStatement, 12> cache_;
   std::uint64_t uses_ = 0;
+};
+
+// Columns of `load_long`, before the three of each column: its value when that is short, its size,
+// its type.
+enum LongColumn : int {
+  kLongChanges,
+  kLongKind,
+  kLongFound,
+  kLongFrozen,
+  kLongBaseVersion,
+  kLongVersion,
+  kLongFirst
 };
 
 // Columns of `load`, before those of the row.

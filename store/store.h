@@ -14,6 +14,7 @@
 #ifndef HOLDFAST_STORE_STORE_H_
 #define HOLDFAST_STORE_STORE_H_
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -89,6 +90,7 @@ struct Content {
   RowView fields;            // user's columns only; no id. Borrowed from the arena
   std::uint64_t mask = 0;    // bit n: columns()[n] is among the fields
   std::uint64_t digest = 0;  // DigestRow(table, fields, mask)
+  bool too_long = false;     // nothing is here: the row has to be read piece by piece
 };
 
 // Whether the operation carries what changed, or all of the row.
@@ -198,12 +200,40 @@ class ResolutionSink {
   virtual Result<void> OnResolution(const ResolutionRecord& record) = 0;
 };
 
+// A row that is too long for memory: its short values as they are, its long ones by their size.
+struct LongRow {
+  RowFields fields;  // user's columns; the text of a long value is empty
+  std::array<std::uint64_t, limits::kColumns> long_bytes{};  // by field; 0: it is a short one
+  std::array<std::uint8_t, limits::kColumns> columns{};      // by field: which of Table::columns()
+  std::uint64_t mask = 0;
+};
+
+// The body of a large row on its way up, kept until the server has all of it: what was begun is
+// ended with the same bytes, whatever becomes of the row meanwhile and whoever pulls the plug.
+struct Upload {
+  std::int64_t sequence = 0;
+  std::int64_t changes = 0;  // of the operation when its row was read
+  Kind kind = Kind::kInsert;
+  Version base_version;
+  std::uint64_t mask = 0;    // columns among the fields
+  std::uint64_t bytes = 0;   // of the body; 0: it is not whole
+  FixedString<32> digest;    // SHA-256 of the body
+  FixedString<64> resource;  // what the server calls it; empty: it has not begun
+};
+
 struct Purged {
   std::uint64_t rows = 0;        // removed from the table
   std::uint64_t operations = 0;  // discarded unsent
 };
 
 // ------------------------------------------------------------------------------------------- pull
+
+// Where a long value of the server's goes.
+struct LongPlace {
+  int column = 0;
+  ValueType type = ValueType::kBlob;  // or kText
+  std::uint64_t bytes = 0;
+};
 
 enum class Applied : std::uint8_t {
   kStored,          // inserted or updated
@@ -212,6 +242,7 @@ enum class Applied : std::uint8_t {
   kAbsent,          // a deletion of a row that is not here
   kSkippedPending,  // the row has a queued operation: left alone, the push will meet the server's
                     // copy
+  kLarge,           // the list has only the size of the row: noted as missed
 };
 
 // ------------------------------------------------------------------------------------------ reads
@@ -288,6 +319,32 @@ class Store {
    private:
     Store& store_;
   };
+  // Rows longer than that are not loaded: Load() says kTooLarge, and they are read piece by piece.
+  static constexpr std::size_t kLoadBytes = limits::kRowBytes;
+  // The row that an insert or update carries: every column that is not null, and of an update those
+  // that are as well. Borrowed from the arena. kNotFound: there is no such row. kUnsupported: its
+  // table is WITHOUT ROWID, or its content is in the operation only.
+  virtual Result<void> LoadLong(Operation& operation, std::size_t longest_short, Arena& arena,
+                                LongRow& row) = 0;
+  // Bytes of a long value from `offset` on, as many as fit. REQUIRES: between Begin() and Commit(),
+  // where the operation was found to have the `changes` that LoadLong() has seen.
+  virtual Result<void> ReadLong(const Operation& operation, int column, std::uint64_t offset,
+                                std::span<char> out) = 0;
+  // A body is stored piece by piece, all but the last of kUploadPiece bytes, and then sealed.
+  static constexpr std::size_t kUploadPiece = 32 << 10;
+  virtual Result<void> BeginUpload(std::int64_t sequence) = 0;  // forgets an earlier one
+  virtual Result<void> AppendUpload(std::int64_t sequence, std::uint64_t offset,
+                                    std::string_view piece) = 0;
+  // The body is whole, or the server has given it a name.
+  virtual Result<void> NoteUpload(const Upload& upload) = 0;
+  virtual Result<bool> FindUpload(std::int64_t sequence, Upload& upload) = 0;
+  // kCorrupt: a piece is missing.
+  virtual Result<void> ReadUpload(std::int64_t sequence, std::uint64_t offset,
+                                  std::span<char> out) = 0;
+  // Complete(), Fail() and whatever gives an operation another base do this by themselves.
+  virtual Result<void> DropUpload(std::int64_t sequence) = 0;
+  // Those whose operation has left by other ways.
+  virtual Result<void> DropStrayUploads() = 0;
   // Durably `attempted`, with the digests of what is about to be sent. In one transaction.
   struct Attempt {
     std::int64_t sequence = 0;
@@ -358,6 +415,22 @@ class Store {
   // A page: rows and the delta token in one transaction. BeginPage ... ApplyRemote ... EndPage.
   virtual Result<void> BeginPage() = 0;
   virtual Result<Applied> ApplyRemote(const Table& table, RowView server_row) = 0;
+  // A row that is too long for memory, in the transaction of a page: what is short as in
+  // ApplyRemote(), then, when that has said kStored, the rest part by part. A text is made whole in
+  // memory once; a blob is not. kUnsupported: the table is WITHOUT ROWID.
+  virtual Result<Applied> ApplyLong(const Table& table, RowView server_row,
+                                    std::span<const LongPlace> places) = 0;
+  virtual Result<void> WriteLong(const Table& table, std::string_view id, int column,
+                                 std::uint64_t offset, std::string_view bytes) = 0;
+  // The body of such a row, kept while it comes: one at a time, in pieces of kUploadPiece bytes.
+  // `bytes`: how much of it, at that version, is here. false: nothing.
+  virtual Result<bool> FindDownload(const Table& table, std::string_view id, Version& version,
+                                    std::uint64_t& bytes) = 0;
+  virtual Result<void> NoteDownload(const Table& table, std::string_view id,
+                                    std::string_view version, std::uint64_t bytes) = 0;
+  virtual Result<void> PutDownload(std::uint64_t offset, std::string_view piece) = 0;
+  virtual Result<void> ReadDownload(std::uint64_t offset, std::span<char> out) = 0;
+  virtual Result<void> DropDownload() = 0;
   // `token` empty: leave the token as it is.
   virtual Result<void> EndPage(const Table& table, std::string_view query_id,
                                std::string_view token) = 0;

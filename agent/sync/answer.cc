@@ -72,6 +72,9 @@ void Answer::Reset() {
   is_json_ = version_only_ = done_ = decoded_ = false;
   retry_after_ = {-1};
   etag_.clear();
+  upload_.clear();
+  upload_offset_ = -1;
+  upload_complete_ = false;
   outcome_ = Ok();
 }
 
@@ -81,6 +84,9 @@ Result<void> Answer::OnHead(const transport::ResponseHead& head) {
   is_json_ = head.is_json;
   version_only_ = head.version_only;
   retry_after_ = head.retry_after;
+  upload_offset_ = head.upload_offset;
+  upload_complete_ = head.upload_complete;
+  HF_TRY(upload_.Assign(head.upload));
   return etag_.Assign(head.version);
 }
 

@@ -41,6 +41,10 @@ class Answer : public transport::ResponseSink {
   std::string_view body() const { return {body_.get(), body_bytes_}; }
   hal::Duration retry_after() const { return retry_after_; }
   std::string_view etag() const { return etag_.view(); }
+  // Of an upload: see transport::ResponseHead.
+  std::string_view upload() const { return upload_.view(); }
+  std::int64_t upload_offset() const { return upload_offset_; }
+  bool upload_complete() const { return upload_complete_; }
   bool looks_like_html() const;
 
   // The row in the body. kBadAnswer: there is none.
@@ -64,6 +68,9 @@ class Answer : public transport::ResponseSink {
   bool is_json_ = false, version_only_ = false, done_ = false, decoded_ = false;
   hal::Duration retry_after_{-1};
   transport::Version etag_;
+  FixedString<64> upload_;
+  std::int64_t upload_offset_ = -1;
+  bool upload_complete_ = false;
   Result<void> outcome_;
 };
 

@@ -31,7 +31,8 @@ class SyncHandler {
   };
   // `content`: the user's columns that are about to be sent; empty for a delete. A handler that
   // wants other values puts them into `changed`: they are sent, and stored here once the server has
-  // them. Their texts live until the operation is done.
+  // them. Their texts live until the operation is done. Of a row that is too long for memory
+  // (limits::kRowBytes), `content` has the short values only, and nothing can be changed.
   virtual Before BeforeSend(const store::Operation& operation, RowView content,
                             RowFields& changed) {
     (void)operation, (void)content, (void)changed;

@@ -28,6 +28,8 @@ class PageTaker {
   virtual ~PageTaker() = default;
   // Within the chunk's transaction; texts made in `arena` live as long as the row.
   virtual Result<void> OnPageRow(RowView row, Arena& arena) = 0;
+  // A row that was too long to be shown has been stored.
+  virtual void OnLargeRow(std::string_view id, store::Applied applied) { (void)id, (void)applied; }
   // What belongs to the rows so far: see Store::EndPage.
   virtual std::string_view QueryId() const { return {}; }
   virtual std::string_view Token() const { return {}; }

@@ -79,6 +79,8 @@ Result<void> Pull::Ask() {
   request.table = table_.name();
   request.list.filter = options_.filter;
   cursor_.Ask(request.list);
+  if (transport_.capabilities().upload_bytes > 0) request.list.longest_row = limits::kPieceRowBytes;
+  asked_for_sizes_ = request.list.longest_row > 0;
   request.timeout = options_.timeout;
   phase_ = Phase::kPage;
   return page_.Ask(request);
@@ -94,13 +96,7 @@ Result<void> Pull::OnPageRow(RowView row, Arena& arena) {
   RowFields conformed;
   HF_TRY(ConformRow(table_, row, arena, conformed));
   HF_TRY_ASSIGN(const store::Applied applied, store_.ApplyRemote(table_, conformed.view()));
-  switch (applied) {
-    case store::Applied::kStored: ++result_.received; break;
-    case store::Applied::kDeleted: ++result_.deleted; break;
-    case store::Applied::kUnchanged:
-    case store::Applied::kAbsent: ++result_.unchanged; break;
-    case store::Applied::kSkippedPending: ++result_.skipped_pending; break;
-  }
+  Count(applied);
   const bool changed = applied == store::Applied::kStored || applied == store::Applied::kDeleted;
   if (changed && options_.handler != nullptr) {
     options_.handler->OnPulled(table_, conformed.view(), applied);
@@ -110,12 +106,36 @@ Result<void> Pull::OnPageRow(RowView row, Arena& arena) {
   return Ok();
 }
 
+void Pull::Count(store::Applied applied) {
+  switch (applied) {
+    case store::Applied::kStored: ++result_.received; break;
+    case store::Applied::kDeleted: ++result_.deleted; break;
+    case store::Applied::kUnchanged:
+    case store::Applied::kAbsent: ++result_.unchanged; break;
+    case store::Applied::kSkippedPending: ++result_.skipped_pending; break;
+    case store::Applied::kLarge: break;  // comes by itself, when the changes are through
+  }
+}
+
+// The program's handler sees its id: the row is in the store.
+void Pull::OnLargeRow(std::string_view id, store::Applied applied) {
+  Count(applied);
+  if (applied != store::Applied::kStored || options_.handler == nullptr) return;
+  RowFields row;
+  HF_ASSERT(row.Add(kId, ColumnType::kText, Value::Text(id)).ok());
+  options_.handler->OnPulled(table_, row.view(), applied);
+}
+
 Result<void> Pull::EndPage() {
   auto ended = page_.End();
   if (!ended) {
     // One reason can be mended here: the server takes smaller pages only.
     const bool too_many = page_.refusal().status() == transport::Status::kBadRequest;
     if (ended.error().origin == Origin::kHttp && too_many && cursor_.Shrink()) return Ask();
+    // The first answer of a server says what it can do, and may have a large row in it all the
+    // same.
+    const bool knows_sizes = transport_.capabilities().upload_bytes > 0 && !asked_for_sizes_;
+    if (ended.error().code == Code::kTooLarge && knows_sizes) return Start();
     result_.retry_after = page_.refusal().retry_after();
     return ended;
   }

@@ -63,6 +63,8 @@ class Pull : private PageTaker {
   enum class Phase : std::uint8_t { kBegin, kPage, kRecheck, kDone };
 
   Result<void> OnPageRow(RowView row, Arena& arena) override;
+  void OnLargeRow(std::string_view id, store::Applied applied) override;
+  void Count(store::Applied applied);
   std::string_view QueryId() const override { return query_id_.view(); }
   std::string_view Token() const override { return cursor_.token(); }
 
@@ -81,6 +83,7 @@ class Pull : private PageTaker {
   PullResult result_;
   Phase phase_ = Phase::kBegin;
   bool cancelled_ = false;
+  bool asked_for_sizes_ = false;  // of large rows, instead of the rows
   FixedString<limits::kIdBytes + 32> query_id_;
   Cursor cursor_{"", 0, false};
   Page page_;

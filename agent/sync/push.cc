@@ -25,6 +25,7 @@ Push::Push(store::Store& store, transport::Transport& transport, hal::Clock& clo
       options_(options),
       bulk_(new BulkWindow),
       bulk_bytes_(std::min(options.bulk_bytes, limits::kBulkBytes)),
+      append_bytes_(std::min(options.bulk_bytes, limits::kBulkBytes)),
       content_bytes_(new char[kContentBytes]),
       body_bytes_(new char[kBodyBytes]),
       content_arena_({content_bytes_.get(), kContentBytes}) {
@@ -41,23 +42,40 @@ bool Push::Step(hal::Duration wait) {
   }
   Result<void> step;
   switch (phase_) {
+    case Phase::kStart: step = Start(); break;
     case Phase::kTake: step = Take(); break;
     case Phase::kSend: step = SendNext(); break;
-    case Phase::kAnswer:
-    case Phase::kLookup:
-    case Phase::kTombstone:
-    case Phase::kBulk:
+    case Phase::kReadLarge: step = ReadLarge(); break;
+    case Phase::kDone: break;
+    default:
       transport_.Pump(wait);
       if (!answer_.done()) return false;
-      step = phase_ == Phase::kAnswer   ? OnAnswer()
-             : phase_ == Phase::kLookup ? OnLookup()
-             : phase_ == Phase::kBulk   ? OnBulk()
-                                        : OnTombstone();
+      step = OnExchange();
       break;
-    case Phase::kDone: break;
   }
   if (!step) Finish(step);
   return phase_ == Phase::kDone;
+}
+
+// An answer has come, or will not.
+Result<void> Push::OnExchange() {
+  switch (phase_) {
+    case Phase::kAnswer: return OnAnswer();
+    case Phase::kLookup: return OnLookup();
+    case Phase::kTombstone: return OnTombstone();
+    case Phase::kBulk: return OnBulk();
+    case Phase::kAsk: return OnAsked();
+    case Phase::kBeginUpload: return OnUploadBegun();
+    case Phase::kFindUpload: return OnUploadFound();
+    case Phase::kAppend: return OnAppended();
+    default: return Ok();
+  }
+}
+
+Result<void> Push::Start() {
+  HF_TRY(store_.DropStrayUploads());
+  phase_ = Phase::kTake;
+  return Ok();
 }
 
 Result<void> Push::Take() {
@@ -123,6 +141,10 @@ Result<bool> Push::Admit(store::Operation& operation, store::Store::Attempt& att
     HF_TRY(store_.Drop(operation.sequence, operation.changes));
     return false;
   }
+  if (!content && content.error().code == Code::kTooLarge) {
+    out.too_long = true;
+    return true;
+  }
   if (!content) return content.error();
   // Edited back to what the server has: nothing to say, unless an earlier attempt said otherwise.
   if (operation.kind == Kind::kUpdate && content->mask == 0 && operation.state == State::kPending) {
@@ -177,6 +199,8 @@ Result<void> Push::Prepare() {
     if (operation.base_version.empty() && operation.attempts > 1) return BeginLookup();
     return BeginWrite();
   }
+  HF_TRY_ASSIGN(const bool resumed, ResumeUpload());
+  if (resumed) return Ok();
   content_arena_.Reset();
   const bool replace = operation.kind == Kind::kUpdate && TakesReplace();
   auto content = store_.Load(operation, Extent::kChanged, content_arena_, content_fields_);
@@ -195,15 +219,19 @@ Result<void> Push::Prepare() {
       content->digest = store::DigestRow(*operation.table, content->fields, mask);
     }
   }
-  if (!content) return content.error();
-  current_.content = *content;
+  const bool too_long = !content && content.error().code == Code::kTooLarge;
+  if (!content && !too_long) return content.error();
+  if (!too_long) current_.content = *content;
   current_.method = operation.kind == Kind::kInsert ? Method::kInsert
                     : replace                       ? Method::kReplace
                                                     : Method::kUpdate;
-  HF_TRY_ASSIGN(const bool wanted, AskHandler());
-  if (!wanted) return Ok();
-  HF_TRY(Remark());
-  return BeginWrite();
+  if (!too_long) {
+    HF_TRY_ASSIGN(const bool wanted, AskHandler());
+    if (!wanted) return Ok();
+    HF_TRY(Remark());
+  }
+  HF_TRY_ASSIGN(const bool in_pieces, GoesInPieces(too_long));
+  return in_pieces ? Ok() : BeginWrite();
 }
 
 // Once an operation: one that was to go with others and turned out to have to go alone has its
@@ -360,6 +388,8 @@ Result<void> Push::OnAnswer() {
 }
 
 Result<void> Push::OnLookup() {
+  const Result<void>& outcome = answer_.outcome();
+  if (!outcome && outcome.error().code == Code::kTooLarge) return OnUnseenRow(answer_.etag());
   const Judgement judgement = JudgeLookup(current_.operation.id.view(), answer_);
   switch (judgement.verdict) {
     case Verdict::kDone: return OnServerRow(judgement.row, judgement.version);
@@ -507,8 +537,9 @@ void Push::NextOperation() {
 
 // Ends the push: what was acknowledged is stored, what was marked but never sent is pending again.
 void Push::Finish(Result<void> outcome) {
-  const bool in_flight =
-      phase_ == Phase::kAnswer || phase_ == Phase::kLookup || phase_ == Phase::kTombstone;
+  const bool in_flight = phase_ == Phase::kAnswer || phase_ == Phase::kLookup ||
+                         phase_ == Phase::kTombstone || phase_ == Phase::kBeginUpload ||
+                         phase_ == Phase::kFindUpload || phase_ == Phase::kAppend;
   const std::size_t unsent = window_next_ + (in_flight ? 1 : 0);
   if (auto written = WriteBack(); !written && outcome.ok()) outcome = written;
   if (unsent < window_count_) {

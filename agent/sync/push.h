@@ -21,6 +21,7 @@
 #include "agent/sync/answer.h"
 #include "agent/sync/bulk_window.h"
 #include "agent/sync/handler.h"
+#include "agent/sync/large_body.h"
 #include "agent/sync/policy.h"
 #include "hal/clock.h"
 #include "store/store.h"
@@ -74,7 +75,21 @@ class Push {
   // The same row again on a new base, within one push: more is somebody else's fast hand.
   static constexpr int kTriesMax = 4;
 
-  enum class Phase : std::uint8_t { kTake, kSend, kAnswer, kLookup, kTombstone, kBulk, kDone };
+  enum class Phase : std::uint8_t {
+    kStart,
+    kTake,
+    kSend,
+    kAnswer,
+    kLookup,
+    kTombstone,
+    kBulk,
+    kAsk,          // whether the server takes large rows
+    kReadLarge,    // the body of a large row is made
+    kBeginUpload,  // the server gives it a name
+    kFindUpload,   // how much it has of one that was begun earlier
+    kAppend,
+    kDone
+  };
 
   // The operation that is being sent.
   struct Current {
@@ -88,6 +103,8 @@ class Push {
     transport::Version tombstone;  // the version of the deleted row
   };
 
+  Result<void> OnExchange();
+  Result<void> Start();
   Result<void> Take();
   Result<void> TakeWindow(std::size_t most);
   Result<bool> Admit(store::Operation& operation, store::Store::Attempt& attempt,
@@ -121,6 +138,22 @@ class Push {
   Result<void> OnBulkRefused(const Error& error);
   Result<void> OnSenderRefused();
   Result<void> TakeAgain();
+  // push_upload.cc
+  Result<bool> GoesInPieces(bool too_long);
+  Result<bool> ResumeUpload();
+  Result<void> AskForUploads();
+  Result<void> OnAsked();
+  Result<void> BeginLarge();
+  Result<void> ReadLarge();
+  Result<void> BeginUpload();
+  Result<void> OnUploadBegun();
+  Result<void> FindUpload();
+  Result<void> OnUploadFound();
+  Result<void> Append();
+  Result<void> OnAppended();
+  Result<void> OnUploadLost();
+  Result<void> OnUploadRefused(const Judgement& judgement);
+  Result<void> OnUnseenRow(std::string_view version);
   // push_settle.cc
   Result<void> RaiseTombstone(RowView tombstone);
   Result<void> OnUndeleteRefused();
@@ -144,7 +177,7 @@ class Push {
   hal::Clock& clock_;
   PushOptions options_;
   PushResult result_;
-  Phase phase_ = Phase::kTake;
+  Phase phase_ = Phase::kStart;
   bool cancelled_ = false;
 
   std::int64_t cursor_ = 0;  // the last sequence that was looked at in this pass
@@ -162,6 +195,13 @@ class Push {
   int bulk_refusals_ = 0;   // whole bodies that this server did not take, in this push
   int new_beginnings_ = 0;  // as another incarnation
   std::int64_t asked_ = 0;  // the operation that the handler gave `sent_fields_` for
+
+  std::unique_ptr<LargeBody> large_;
+  store::Upload upload_;
+  std::uint64_t upload_offset_ = 0;
+  std::size_t append_bytes_;        // of the next piece: adapts to the link
+  int upload_retries_ = 0;          // of this row, in this push
+  bool asked_for_uploads_ = false;  // the server has had an occasion to say so
 
   Current current_;
   Answer answer_;

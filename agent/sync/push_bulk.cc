@@ -103,7 +103,8 @@ Result<Push::Place> Push::PlaceInBulk(store::Operation& operation, wire::BulkWri
 // `passed`: the program does not want it sent now.
 Result<bool> Push::MayGoInBulk(const store::Operation& operation, const store::Content& content,
                                bool& passed) {
-  if (!CheckId(operation.id.view()) || TextBytes(content.fields) > kLargeRowBytes) return false;
+  if (!CheckId(operation.id.view()) || content.too_long) return false;
+  if (TextBytes(content.fields) > kLargeRowBytes) return false;
   // Nothing differs, but an earlier attempt may have changed the server's row.
   if (operation.kind == Kind::kUpdate && content.mask == 0) return false;
   // It stands in the place of a write that may have arrived: what is there has to be seen first.

@@ -35,6 +35,7 @@ class IdSink : public RowSink {
 Recheck::Recheck(store::Store& store, transport::Transport& transport, const store::Table& table,
                  hal::Duration timeout, PageTaker& rows)
     : store_(store),
+      transport_(transport),
       table_(table),
       timeout_(timeout),
       rows_(rows),
@@ -63,8 +64,10 @@ Result<void> Recheck::Begin(bool walk, std::string_view filter) {
 
 Result<bool> Recheck::Step(hal::Duration wait) {
   if (phase_ == Phase::kDone) return true;
-  if (!page_.Pump(wait)) return false;
-  if (phase_ == Phase::kWalk) {
+  if (phase_ == Phase::kLarge ? !large_row_->Pump(wait) : !page_.Pump(wait)) return false;
+  if (phase_ == Phase::kLarge) {
+    HF_TRY(EndLarge());
+  } else if (phase_ == Phase::kWalk) {
     HF_TRY(EndIds());
   } else {
     HF_TRY(EndRows());
@@ -93,7 +96,11 @@ Result<void> Recheck::AskIds() {
 Result<void> Recheck::OnPageRow(RowView row, Arena& arena) {
   const std::string_view id = FindText(row, kId);
   if (phase_ == Phase::kLookup) {
-    for (std::size_t i = 0; i < id_count_; ++i) seen_[i] = seen_[i] || ids_[i] == id;
+    for (std::size_t i = 0; i < id_count_; ++i) {
+      if (ids_[i] != id) continue;
+      seen_[i] = true;
+      large_[i] = Find(row, kBytesOfRow) != nullptr;
+    }
     return rows_.OnPageRow(row, arena);
   }
   if (id_count_ == ids_.size()) return Ok();  // more than was asked for: the walk comes back
@@ -145,6 +152,8 @@ Result<void> Recheck::AskRows() {
     return Ok();
   }
   seen_.fill(false);
+  large_.fill(false);
+  next_large_ = 0;
   ids_filter_.clear();
   for (std::size_t i = 0; i < id_count_; ++i) {
     HF_TRY(ids_filter_.Append(i == 0 ? "id eq '" : " or id eq '"));
@@ -159,6 +168,7 @@ Result<void> Recheck::AskRows() {
   request.list.filter = ids_filter_.view();
   request.list.top = kBatch;
   request.list.include_deleted = true;
+  if (transport_.capabilities().upload_bytes > 0) request.list.longest_row = limits::kPieceRowBytes;
   request.timeout = timeout_;
   return page_.Ask(request);
 }
@@ -166,21 +176,46 @@ Result<void> Recheck::AskRows() {
 // What the server does not show at all is gone.
 Result<void> Recheck::EndRows() {
   HF_TRY(page_.End());
-  HF_TRY(store_.BeginPage());
-  Result<void> done;
-  for (std::size_t i = 0; done && i < id_count_; ++i) {
-    if (seen_[i]) continue;
-    RowFields gone;
-    done = gone.Add(kId, ColumnType::kText, Value::Text(ids_[i]));
-    if (done) done = gone.Add(kDeleted, ColumnType::kBoolean, Value::Boolean(true));
-    if (done) done = rows_.OnPageRow(gone.view(), ids_arena_);
+  for (std::size_t i = 0; i < id_count_; ++i) {
+    if (!seen_[i]) HF_TRY(Remove(ids_[i]));
   }
+  return NextLarge();
+}
+
+Result<void> Recheck::Remove(std::string_view id) {
+  HF_TRY(store_.BeginPage());
+  RowFields gone;
+  auto done = gone.Add(kId, ColumnType::kText, Value::Text(id));
+  if (done) done = gone.Add(kDeleted, ColumnType::kBoolean, Value::Boolean(true));
+  if (done) done = rows_.OnPageRow(gone.view(), ids_arena_);
   if (!done) {
     store_.AbortPage();
     return done;
   }
-  HF_TRY(store_.EndPage(table_, {}, {}));
-  return AskRows();
+  return store_.EndPage(table_, {}, {});
+}
+
+// ---- rows too long for memory, one by one
+
+Result<void> Recheck::NextLarge() {
+  while (next_large_ < id_count_ && !large_[next_large_]) ++next_large_;
+  if (next_large_ == id_count_) return AskRows();
+  if (!large_row_) {
+    large_row_ = std::make_unique<LargeRow>(store_, transport_, table_, timeout_);
+  }
+  phase_ = Phase::kLarge;
+  return large_row_->Ask(ids_[next_large_]);
+}
+
+Result<void> Recheck::EndLarge() {
+  HF_TRY_ASSIGN(const LargeRow::Outcome outcome, large_row_->End());
+  if (outcome.gone) {
+    HF_TRY(Remove(ids_[next_large_]));
+  } else {
+    rows_.OnLargeRow(ids_[next_large_], outcome.applied);
+  }
+  ++next_large_;
+  return NextLarge();
 }
 
 }  // namespace holdfast::agent

@@ -6,7 +6,8 @@
 //          they delete, that a row is gone; nor that a row has left the pull's filter. The first
 //          kind the store notes (Store::Missed). The others a full pull finds by walking over the
 //          server's ids beside ours, in the order of ids. Each doubtful row is then asked for by
-//          its id, and stored, or removed when the server has none.
+//          its id, and stored, or removed when the server has none. Rows
+//          too long for memory come here as well: a list has only their sizes.
 // Owner:   borrows all; belongs to a Pull.
 // Threads: one.
 // Document: agent/README.md, "Pulling without holes".
@@ -16,6 +17,7 @@
 #include <array>
 #include <string_view>
 
+#include "agent/sync/large_row.h"
 #include "agent/sync/page.h"
 #include "hal/base/query.h"
 
@@ -32,10 +34,12 @@ class Recheck : private PageTaker {
   // One bounded step. true: it is over.
   Result<bool> Step(hal::Duration wait);
 
-  const Answer& refusal() const { return page_.refusal(); }
+  const Answer& refusal() const {
+    return phase_ == Phase::kLarge ? large_row_->refusal() : page_.refusal();
+  }
 
  private:
-  enum class Phase : std::uint8_t { kWalk, kLookup, kDone };
+  enum class Phase : std::uint8_t { kWalk, kLookup, kLarge, kDone };
   // Ids in one request: their filter stays well below limits::kFilterBytes.
   static constexpr std::size_t kBatch = 8;
   static constexpr std::uint32_t kWalkRows = 250;
@@ -45,8 +49,12 @@ class Recheck : private PageTaker {
   Result<void> AskRows();
   Result<void> EndIds();
   Result<void> EndRows();
+  Result<void> NextLarge();
+  Result<void> EndLarge();
+  Result<void> Remove(std::string_view id);
 
   store::Store& store_;
+  transport::Transport& transport_;
   const store::Table& table_;
   hal::Duration timeout_;
   PageTaker& rows_;
@@ -58,7 +66,9 @@ class Recheck : private PageTaker {
   std::unique_ptr<char[]> parsed_bytes_, ids_bytes_;
   Arena parsed_arena_, ids_arena_;
   std::array<std::string_view, kWalkRows> ids_;  // of the server's page, or of the batch
-  std::array<bool, kBatch> seen_{};
+  std::array<bool, kBatch> seen_{}, large_{};
+  std::unique_ptr<LargeRow> large_row_;
+  std::size_t next_large_ = 0;
   std::size_t id_count_ = 0;
   store::Id after_;
   bool ascending_ = true;

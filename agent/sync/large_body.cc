@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/sync/large_body.h"
+
+#include <algorithm>
+#include <new>
+
+#include "transport/wire.h"
+
+namespace holdfast::agent {
+namespace {
+
+const unsigned char* Bytes(std::string_view text) {
+  return reinterpret_cast<const unsigned char*>(text.data());
+}
+
+// Up to which byte `text` has whole characters only, if it is UTF-8.
+std::size_t WholeCharacters(std::string_view text) {
+  std::size_t start = text.size();
+  while (start > 0 && text.size() - start < 4) {
+    const auto byte = static_cast<unsigned char>(text[--start]);
+    if ((byte & 0xC0) == 0x80) continue;
+    return Utf8Length(text.substr(start)) == 0 ? start : text.size();
+  }
+  return text.size();
+}
+
+}  // namespace
+
+LargeBody::LargeBody(store::Store& store)
+    : store_(store),
+      piece_(new (std::nothrow) char[store::Store::kUploadPiece]),
+      read_(new (std::nothrow) char[kReadBytes]),
+      text_(new (std::nothrow) char[kTextBytes + kTextBytes]),
+      short_bytes_(new (std::nothrow) char[kShortBytes]),
+      arena_({short_bytes_.get(), short_bytes_ ? kShortBytes : 0}) {
+  mbedtls_sha256_init(&digest_);
+}
+
+LargeBody::~LargeBody() { mbedtls_sha256_free(&digest_); }
+
+Result<std::unique_ptr<LargeBody>> LargeBody::Create(store::Store& store) {
+  const Error no_memory{Code::kNoMemory, Origin::kNone, 0, "no memory for a large row"};
+  std::unique_ptr<LargeBody> body(new (std::nothrow) LargeBody(store));
+  if (!body || !body->piece_ || !body->read_ || !body->text_ || !body->short_bytes_) {
+    return no_memory;
+  }
+  HF_TRY_ASSIGN(body->packer_, wire::GzipPacker::Create());
+  return body;
+}
+
+Result<void> LargeBody::Begin(const store::Operation& operation, std::size_t most_bytes) {
+  operation_ = operation;
+  most_bytes_ = most_bytes;
+  arena_.Reset();
+  HF_TRY(store_.LoadLong(operation_, kLongestShort, arena_, row_));
+  std::uint64_t bytes = 0;
+  short_.clear();
+  for (std::size_t i = 0; i < row_.fields.size(); ++i) {
+    const Field& field = row_.fields.view()[i];
+    bytes += row_.long_bytes[i] + field.value.text.size();
+    if (row_.long_bytes[i] == 0) HF_TRY(short_.Add(field.name, field.type, field.value));
+  }
+  if (bytes > limits::kLargeRowBytes) {
+    return Error{Code::kTooLarge, Origin::kNone, 0, "a row of more than 16 MiB"};
+  }
+  upload_ = {};
+  upload_.sequence = operation_.sequence;
+  upload_.changes = operation_.changes;
+  upload_.kind = operation_.kind;
+  upload_.base_version = operation_.base_version;
+  upload_.mask = row_.mask;
+  field_ = piece_used_ = 0;
+  offset_ = packed_ = 0;
+  begun_ = written_ = false;
+  packer_->Begin();
+  mbedtls_sha256_starts(&digest_, 0);
+  return store_.BeginUpload(operation_.sequence);
+}
+
+Result<bool> LargeBody::Step() {
+  HF_TRY(store_.Begin());
+  auto worked = Work();
+  if (worked) worked = store_.Commit();
+  if (!worked) {
+    store_.Rollback();
+    return worked.error();
+  }
+  return upload_.bytes > 0;
+}
+
+Result<void> LargeBody::Work() {
+  store::Operation now;
+  HF_TRY_ASSIGN(const bool there, store_.Find(operation_.sequence, now));
+  if (!there || now.changes != operation_.changes) {
+    return Error{Code::kBusy, Origin::kNone, 0, "the row was edited while it was read"};
+  }
+  for (std::size_t done = 0; done < kStepBytes && !written_;) {
+    TextWriter text({text_.get(), 2 * kTextBytes});
+    HF_TRY(NextText(text));
+    HF_TRY_ASSIGN(const std::string_view json, text.Finish());
+    HF_TRY(Pack(json, written_));
+    done += json.size();
+  }
+  return written_ ? Seal() : Ok();
+}
+
+// The next part of the JSON: a bracket, a short value, or a part of a long one.
+Result<void> LargeBody::NextText(TextWriter& text) {
+  if (!begun_) {
+    begun_ = true;
+    text.Put("{\"id\":");
+    wire::EncodeString(operation_.id.view(), text);
+    return Ok();
+  }
+  if (field_ == row_.fields.size()) {
+    text.Put('}');
+    written_ = true;
+    return Ok();
+  }
+  return row_.long_bytes[field_] == 0 ? PutShort(text) : PutLongPart(text);
+}
+
+Result<void> LargeBody::PutShort(TextWriter& text) {
+  const Field& field = row_.fields.view()[field_++];
+  text.Put(',');
+  wire::EncodeString(field.name, text);
+  text.Put(':');
+  return wire::EncodeScalar(field, text);
+}
+
+Result<void> LargeBody::PutLongPart(TextWriter& text) {
+  const Field& field = row_.fields.view()[field_];
+  const std::uint64_t left = row_.long_bytes[field_] - offset_;
+  const bool is_blob = field.value.type == ValueType::kBlob;
+  if (offset_ == 0) {
+    text.Put(',');
+    wire::EncodeString(field.name, text);
+    text.Put(":\"");
+  }
+  std::size_t size = std::size_t(std::min<std::uint64_t>(kReadBytes, left));
+  if (!is_blob) size = std::min(size, kTextBytes / 6);
+  HF_TRY(store_.ReadLong(operation_, row_.columns[field_], offset_, {read_.get(), size}));
+  std::string_view part(read_.get(), size);
+  if (is_blob) {
+    text.PutBase64(part);
+  } else {
+    if (size < left) part = part.substr(0, WholeCharacters(part));
+    HF_TRY(wire::EncodeTextPart(part, text));
+  }
+  offset_ += part.size();
+  if (offset_ == row_.long_bytes[field_]) {
+    text.Put('"');
+    offset_ = 0;
+    ++field_;
+  }
+  return Ok();
+}
+
+Result<void> LargeBody::Pack(std::string_view text, bool last) {
+  for (;;) {
+    const std::size_t room = store::Store::kUploadPiece - piece_used_;
+    const std::size_t used = packer_->Feed(text, last, {piece_.get() + piece_used_, room});
+    piece_used_ += used;
+    if (used < room) return Ok();
+    HF_TRY(StorePiece());
+  }
+}
+
+Result<void> LargeBody::StorePiece() {
+  const std::string_view piece(piece_.get(), piece_used_);
+  if (packed_ + piece.size() > most_bytes_) {
+    return Error{Code::kTooLarge, Origin::kNone, 0, "a row that is longer than the server takes"};
+  }
+  mbedtls_sha256_update(&digest_, Bytes(piece), piece.size());
+  HF_TRY(store_.AppendUpload(operation_.sequence, packed_, piece));
+  packed_ += piece.size();
+  piece_used_ = 0;
+  return Ok();
+}
+
+Result<void> LargeBody::Seal() {
+  if (piece_used_ > 0) HF_TRY(StorePiece());
+  std::array<char, 32> digest;
+  mbedtls_sha256_finish(&digest_, reinterpret_cast<unsigned char*>(digest.data()));
+  HF_TRY(upload_.digest.Assign({digest.data(), digest.size()}));
+  upload_.bytes = packed_;
+  return store_.NoteUpload(upload_);
+}
+
+}  // namespace holdfast::agent
