@@ -8,6 +8,7 @@
 #include "agent/cli/advice.h"
 #include "agent/cli/commands.h"
 #include "agent/cli/progress.h"
+#include "agent/sync/known_server.h"
 #include "agent/sync/session.h"
 #include "hal/base/text.h"
 #include "hal/base/timestamp.h"
@@ -25,6 +26,7 @@ struct Facts {
   hal::LinkStatus link;
   hal::WallTime wall;
   std::string installation, server;
+  KnownServer known;
   store::QueueStats stats;
   std::string last_success;     // unix ms as text; empty: never
   std::int64_t success_ms = 0;  // 0: at an unknown date
@@ -104,10 +106,11 @@ hal::Duration ParseRetryAfter(const std::string& fact, hal::Clock& clock) {
   return boot == clock.BootId() && left.ns > 0 ? left : hal::Duration{-1};
 }
 
-Result<void> ReadStore(store::Store& store, hal::Clock& clock, Facts& facts) {
+Result<void> ReadStore(store::Store& store, hal::Clock& clock, std::string_view url, Facts& facts) {
   facts.installation = store.installation_id();
   HF_TRY_ASSIGN(facts.stats, store.Stats());
   HF_TRY_ASSIGN(facts.server, ReadFact(store, kFactServer));
+  HF_TRY_ASSIGN(facts.known, ReadKnownServer(store, clock, url));
   HF_TRY_ASSIGN(facts.last_success, ReadFact(store, kFactLastSuccess));
   facts.success_ms = ParseInteger(facts.last_success).value_or(0);
   HF_TRY_ASSIGN(const std::string error, ReadFact(store, kFactLastError));
@@ -121,6 +124,20 @@ Result<void> ReadStore(store::Store& store, hal::Clock& clock, Facts& facts) {
 bool ErrorIsOver(const Facts& facts) {
   return !facts.last_success.empty() && facts.success_ms > 0 &&
          facts.success_ms >= facts.error.unix_ms;
+}
+
+// What the server has shown that it can do beyond the protocol.
+std::string Takes(const KnownServer& known) {
+  std::string text;
+  if (known.bulk.operations > 1) {
+    text = FormatCount(known.bulk.operations) + " rows or " + FormatBytes(known.bulk.bytes) +
+           " at once" + (known.gzip ? ", packed" : "");
+  }
+  if (known.upload_bytes > 0) {
+    text.append(text.empty() ? "" : "; ");
+    text += "large rows in pieces, up to " + FormatBytes(known.upload_bytes);
+  }
+  return text;
 }
 
 std::string Next(const Facts& facts) {
@@ -170,6 +187,7 @@ void PrintText(Context& context, const Workplace& place, const Facts& facts) {
     Line(out, "database", config.database + ": not there yet; 'holdfast init' makes it");
     return;
   }
+  if (const std::string takes = Takes(facts.known); !takes.empty()) Line(out, "takes", takes);
   Line(out, "queue", QueueText(facts));
   Line(out, "conflicts", FormatCount(facts.stats.conflicts));
   Line(out, "parked", FormatCount(facts.stats.parked));
@@ -237,7 +255,11 @@ void PrintJson(Context& context, const Workplace& place, const Facts& facts) {
     json.Text("now", Date(facts.wall.unix_ms));
   }
   json.Close();
-  json.Open("server").Text("url", config.server.url).Text("name", facts.server).Close();
+  json.Open("server").Text("url", config.server.url).Text("name", facts.server);
+  json.Number("bulk_rows", facts.known.bulk.operations);
+  json.Number("bulk_bytes", facts.known.bulk.bytes);
+  json.Bool("gzip", facts.known.gzip);
+  json.Number("upload_bytes", facts.known.upload_bytes).Close();
   json.Open("database").Text("path", config.database).Bool("exists", facts.exists);
   json.Number("bytes", facts.stats.database_bytes).Number("wal_bytes", facts.stats.wal_bytes);
   if (facts.space_known) {
@@ -268,7 +290,8 @@ Exit RunStatus(Context& context, const Arguments& arguments) {
   facts.exists = access(database.c_str(), F_OK) == 0;
   if (facts.exists) {
     if (const Exit exit = place.OpenStore(); exit != Exit::kDone) return exit;
-    if (auto read = ReadStore(place.store(), platform.clock(), facts); !read) {
+    if (auto read = ReadStore(place.store(), platform.clock(), place.config().server.url, facts);
+        !read) {
       return Fail("the database cannot be read", read.error(), place.store().why());
     }
   }

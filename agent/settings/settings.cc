@@ -42,6 +42,7 @@ const config::TableConfig* FindTableConfig(const config::Config& config, std::st
 SessionOptions MakeSessionOptions(const config::Config& config,
                                   std::span<const store::Table* const> tables) {
   SessionOptions options;
+  options.server_url = config.server.url;
   options.push_options.window_rows = std::size_t(config.sync.push_window_rows);
   options.push_options.bulk_operations = std::size_t(config.sync.bulk_rows);
   options.push_options.write_back_interval =

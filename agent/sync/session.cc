@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "agent/sync/known_server.h"
 #include "hal/base/log.h"
 
 namespace holdfast::agent {
@@ -52,6 +53,7 @@ Result<void> Session::Start() {
       return Error{Code::kThrottled, Origin::kNone, 0, "the server asked to come back later"};
     }
   }
+  HF_TRY(RecallServer());
   if (options_.retry_parked) HF_TRY(store_.RetryParked(options_.push_options.tables));
   if (options_.push) {
     push_ = std::make_unique<Push>(store_, transport_, clock_, options_.push_options);
@@ -59,6 +61,14 @@ Result<void> Session::Start() {
   } else {
     NextPull();
   }
+  return Ok();
+}
+
+// Before the first exchange of this process.
+Result<void> Session::RecallServer() {
+  if (options_.server_url.empty() || traffic_before_.requests > 0) return Ok();
+  HF_TRY_ASSIGN(const KnownServer known, ReadKnownServer(store_, clock_, options_.server_url));
+  if (known.fresh) transport_.Recall(known.bulk, known.gzip);
   return Ok();
 }
 
@@ -107,6 +117,11 @@ void Session::Finish(Result<void> outcome) {
   result_.traffic.bytes_sent = now.bytes_sent - traffic_before_.bytes_sent;
   result_.traffic.bytes_received = now.bytes_received - traffic_before_.bytes_received;
   result_.traffic.connections = now.connections - traffic_before_.connections;
+  // Also after a failure: what was refused is not tried again by the next process.
+  if (!options_.server_url.empty() && result_.traffic.requests > 0) {
+    auto noted = NoteKnownServer(store_, clock_, options_.server_url, transport_.capabilities());
+    if (!noted && result_.outcome.ok()) result_.outcome = noted;
+  }
   auto left = store_.CountSendable(~std::uint64_t{0});
   if (left) result_.remaining = *left;
   if (auto facts = LeaveFacts(); !facts && result_.outcome.ok()) result_.outcome = facts;

@@ -26,6 +26,7 @@ struct SessionOptions {
   bool push = true;
   std::uint64_t pull_tables = 0;  // bit n: Store::tables()[n]
   bool retry_parked = false;      // send rows again that the server has refused
+  std::string_view server_url;    // borrowed; by this name it is remembered. Empty: it is not
   PushOptions push_options;
   PullOptions pull_options;
 };
@@ -63,6 +64,7 @@ class Session {
   void EndPull();
   void NextPull();
   void Finish(Result<void> outcome);
+  Result<void> RecallServer();
   Result<void> NoteServer();
   Result<void> LeaveFacts();
 

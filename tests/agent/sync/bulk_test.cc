@@ -2,6 +2,7 @@
 // Many operations in one exchange: faults at every place, edits meanwhile, and sides that have lost
 // their memory.
 #include "agent/sync/bulk_window.h"
+#include "agent/sync/known_server.h"
 #include "tests/agent/sync/world.h"
 
 using namespace holdfast;
@@ -69,6 +70,56 @@ TEST(Bulk, ThousandsOfRowsAreAFewExchanges) {
   LONGS_EQUAL(4, long(result.traffic.requests));  // one alone: it tells what the server takes
   LONGS_EQUAL(3, long(world.server.bulks()));
   world.CheckEqual("at the end");
+}
+
+TEST(Bulk, WhatAServerTakesIsRememberedForADayAtItsUrl) {
+  World world(kTakesBulks);
+  Numbered(world, 1, 2);
+  const auto visit = [&world](std::string_view url) {
+    // A program that has just started.
+    transport::SimTransport transport(world.server, world.clock);
+    agent::SessionOptions options;
+    options.server_url = url;
+    agent::Session session(*world.store, transport, world.clock, world.link, options);
+    while (!session.Step(hal::Duration::Milliseconds(100))) {
+    }
+    CHECK(session.result().outcome.ok());
+    return session.result().traffic.requests;
+  };
+  LONGS_EQUAL(2, long(visit("https://a")));  // the first row alone: it tells what the server takes
+  Numbered(world, 3, 9);
+  LONGS_EQUAL(1, long(visit("https://a")));
+  Numbered(world, 10, 19);
+  LONGS_EQUAL(2, long(visit("https://b")));
+  world.clock.Advance(hal::Duration::Seconds(25 * 3600));
+  Numbered(world, 20, 29);
+  LONGS_EQUAL(2, long(visit("https://b")));
+  Numbered(world, 30, 39);
+  LONGS_EQUAL(1, long(visit("https://b")));
+  world.CheckEqual("at the end");
+}
+
+TEST(Bulk, ARememberedServerThatHasBecomeAPlainOneIsAskedInThePlainWay) {
+  World world(kTakesBulks);
+  Numbered(world, 1, 9);
+  transport::Capabilities showed;
+  showed.bulk = {limits::kBulkOperations, limits::kBulkBytes};
+  CHECK(agent::NoteKnownServer(*world.store, world.clock, "https://a", showed).ok());
+  transport::SimServer plain(world.clock, {.flavour = SimFlavour::kNode});
+  transport::SimTransport transport(plain, world.clock);
+  agent::SessionOptions options;
+  options.server_url = "https://a";
+  for (int visit = 0; visit < 2; ++visit) {
+    agent::Session session(*world.store, transport, world.clock, world.link, options);
+    while (!session.Step(hal::Duration::Milliseconds(100))) {
+    }
+    CHECK(session.result().outcome.ok());
+  }
+  LONGS_EQUAL(9, long(plain.table("readings").size()));
+  LONGS_EQUAL(0, long(world.Operations()));
+  auto known = agent::ReadKnownServer(*world.store, world.clock, "https://a");
+  CHECK(known.ok());
+  LONGS_EQUAL(0, long(known->bulk.operations));
 }
 
 TEST(Bulk, APlainServerNeverSeesOneNorDoesAStranger) {
