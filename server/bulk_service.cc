@@ -188,19 +188,27 @@ class BulkService::Body : public Bulk, private RowSink {
   }
   [[noreturn]] void NoRoom() { throw MalformedBulk(413, "the outcomes have no room: send fewer"); }
 
+  // A large row is never shown: the outcomes have no room for it.
   Result<void> OnRow(RowView row) override {
+    const bool may_be_large = operated_.write.large;
     for (std::size_t room = 1024;; room *= 4) {
       row_.resize(room);
       TextWriter out(row_);
       const auto encoded = wire::EncodeRow(row, out);
       if (encoded.ok() && !out.full()) {
         row_.resize(out.view().size());
-        return row_.size() <= kRowRoom ? Ok() : Result<void>(Error{Code::kTooLarge});
+        if (row_.size() <= kRowRoom) return Ok();
+        return may_be_large ? PassOver(row) : Error{Code::kTooLarge};
       }
       const bool longer = !encoded.ok() && encoded.error().code == Code::kTooLarge;
       if (!encoded.ok() && !longer) return encoded;
-      if (room > 4 * kRowRoom) return Error{Code::kTooLarge};
+      if (room <= 4 * kRowRoom) continue;
+      return may_be_large ? PassOver(row) : Error{Code::kTooLarge};
     }
+  }
+  Result<void> PassOver(RowView row) {
+    row_ = std::string();
+    return IsWithinLargeRow(row) ? Ok() : Result<void>(Error{Code::kTooLarge});
   }
 
   Arena arena_;

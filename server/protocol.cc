@@ -207,6 +207,12 @@ std::optional<Refusal> TakeId(const Operation& operation, const Field& field, Wr
 
 }  // namespace
 
+bool IsWithinLargeRow(RowView row) {
+  std::size_t bytes = 0;
+  for (const Field& field : row) bytes += field.value.text.size();
+  return bytes <= limits::kLargeRowBytes + 4096;
+}
+
 std::string_view MediaTypeOf(std::string_view content_type) {
   return Trim(content_type.substr(0, content_type.find(';')));
 }

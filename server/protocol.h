@@ -74,6 +74,10 @@ struct ProtocolLimits {
 
 // Of one row in an answer: system columns come on top of what a device may send.
 inline constexpr std::size_t kRowRoom = limits::kRowBytes + 4096;
+inline constexpr std::size_t kLargeRowRoom = limits::kUploadBytes + 4096;
+
+// Of a row that may be large: its values are no more than limits::kLargeRowBytes.
+bool IsWithinLargeRow(RowView row);
 
 using Parsed = std::variant<Operation, Refusal>;
 Parsed ParseOperation(const RequestHead& head, const ProtocolLimits& limits);

@@ -58,6 +58,9 @@ struct Response {
   bool id_chosen = false;  // that row came without an id
   int retry_after_s = 0;   // with 503
   std::string headers;     // lines that only HTTP has, each with its CRLF
+  std::string row;         // "/tables/readings/r1": the one whose state the body is
+  // So many bytes at the start of the body are the same as long as `version` is.
+  std::size_t lasting = 0;
   Buffer body;
   BodyType type = BodyType::kJson;
 
@@ -72,6 +75,8 @@ struct Response {
     retry_after_s = 0;
     type = BodyType::kJson;
     headers.clear();
+    row.clear();
+    lasting = 0;
     body.Clear();
   }
   // {"error":"..."}; `text` is ours, or has been checked to be UTF-8.

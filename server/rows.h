@@ -14,6 +14,7 @@
 #define HOLDFAST_SERVER_ROWS_H_
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -35,7 +36,7 @@ enum class Outcome : std::uint8_t {
   kGone,      // the row is soft-deleted
   kNoTable,   // no such table, and this one may not be made
   kRefused,   // the input is wrong; `reason` says how
-  kTooLarge,  // the row would be larger than limits::kRowBytes
+  kTooLarge,  // the row would be larger than it may be
   kFailed,    // the storage could not; nothing was changed
 };
 
@@ -89,6 +90,12 @@ struct Write {
   RowSink* sink = nullptr;
   // kInsert: the row is known to be small enough, and of a row that is made the sink hears nothing.
   bool quiet = false;
+  // The row may be longer than limits::kRowBytes: it came as an upload. Set by Apply() where the
+  // row that the sink gets is so long already; the sink has the last word.
+  bool large = false;
+  // Called when this is done, inside the transaction: what it stores is there if and only if the
+  // row is. Throws StorageError: nothing is changed.
+  std::function<void()> on_done;
 
   // Set by Apply().
   Outcome outcome = Outcome::kFailed;
@@ -165,6 +172,10 @@ class Rows {
   // kDone, kMissing, kGone (a soft-deleted row, and not asked for), kNoTable, kFailed.
   virtual Outcome Lookup(std::string_view table, std::string_view id, bool include_deleted,
                          RowSink& sink) = 0;
+
+  // Whether a row can be inserted into that table, made for it if need be; or, with `make` false,
+  // whether there is such a table.
+  virtual bool Takes(std::string_view table, bool make) = 0;
 
   // updatedAt of the newest change there ever was; "" when there was none.
   virtual std::string Newest() const = 0;

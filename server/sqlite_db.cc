@@ -26,6 +26,12 @@ std::string_view Statement::Text(int column) {
   return {text == nullptr ? "" : static_cast<const char*>(text), size};
 }
 
+std::size_t Statement::Bytes(int column) {
+  const int type = sqlite3_column_type(get(), column);
+  if (type != SQLITE_TEXT && type != SQLITE_BLOB) return 0;
+  return static_cast<std::size_t>(sqlite3_column_bytes(get(), column));
+}
+
 Value Statement::Read(int column, ColumnType type) {
   switch (sqlite3_column_type(get(), column)) {
     case SQLITE_INTEGER: {

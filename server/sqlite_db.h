@@ -49,6 +49,8 @@ class Statement {
   std::int64_t Integer(int column) { return sqlite3_column_int64(get(), column); }
   std::string_view Text(int column);
   Value Read(int column, ColumnType type);
+  // Of a text or a blob.
+  std::size_t Bytes(int column);
 
   sqlite3_stmt* get() { return statement_.get(); }
 

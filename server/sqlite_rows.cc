@@ -10,6 +10,11 @@ namespace {
 
 // Values that were conformed, and the strings of filters; both are bounded by what came in.
 constexpr std::size_t kScratchBytes = 2 * limits::kRowBytes + (64u << 10);
+// Values longer than this have a buffer of their own: a row may have many, and each be long.
+constexpr std::size_t kLongValueBytes = 16u << 10;
+static_assert(limits::kColumns * kLongValueBytes <= kScratchBytes);
+// Rows whose values are shorter are not large, even when each byte is six as JSON.
+constexpr std::size_t kSurelySmallBytes = limits::kRowBytes / 8;
 
 std::string_view KindOf(ColumnType type) {
   switch (type) {
@@ -130,6 +135,7 @@ void SqliteRows::ApplyInTransaction(std::span<Write* const> writes) {
 
 void SqliteRows::ApplyOne(Write& write) {
   arena_.Reset();
+  long_values_.clear();
   Table* table = Find(write.table);
   if (table == nullptr && write.change == Change::kInsert && grow_tables_) {
     if (tables_.size() >= limits::kTables) {
@@ -142,6 +148,12 @@ void SqliteRows::ApplyOne(Write& write) {
     table = &Create(schema);
   }
   write.outcome = table == nullptr ? Outcome::kNoTable : Execute(write, *table);
+  long_values_.clear();
+  if (write.outcome == Outcome::kDone && write.on_done) write.on_done();
+}
+
+bool SqliteRows::Takes(std::string_view table, bool make) {
+  return Find(table) != nullptr || (make && grow_tables_ && tables_.size() < limits::kTables);
 }
 
 Outcome SqliteRows::Execute(Write& write, Table& table) {
@@ -174,6 +186,7 @@ Outcome SqliteRows::Insert(Write& write, Table& table) {
   server::Execute(insert, database_);
   const bool inserted = database_.changes() == 1;
   if (inserted && write.quiet) return Outcome::kDone;
+  if (!inserted) write.large = true;
   if (!Present(write, table)) return Outcome::kTooLarge;
   return inserted ? Outcome::kDone : Outcome::kExists;
 }
@@ -183,6 +196,13 @@ bool SqliteRows::Stale(const Write& write, Table& table) {
   const std::string_view version = table.select.Text(table.version());
   const std::string_view updated_at = table.select.Text(table.updated_at());
   return !write.conditions.Met(version, updated_at) || write.conditions.Known(version, updated_at);
+}
+
+// Whether the row that table.select stands on is too long for the sink: it may then stay so long.
+bool SqliteRows::IsLarge(Write& write, Table& table) {
+  std::size_t bytes = 0;
+  for (int i = 0; i <= table.deleted(); ++i) bytes += table.select.Bytes(i);
+  return bytes > kSurelySmallBytes && !Emit(table, table.select, *write.sink).ok();
 }
 
 // Gives the row as it is to the sink. False: the sink could not take it.
@@ -200,8 +220,10 @@ Outcome SqliteRows::Modify(Write& write, Table& table) {
     if (table.select.Step() != SQLITE_ROW) return Outcome::kMissing;
     if (table.select.Integer(table.deleted()) != 0 && !write.revive) return Outcome::kGone;
     if (Stale(write, table)) {
+      write.large = true;
       return Emit(table, table.select, *write.sink) ? Outcome::kStale : Outcome::kTooLarge;
     }
+    if (!write.large) write.large = IsLarge(write, table);
   }
   if (!FitColumns(write, table)) return Outcome::kRefused;
   const bool all = write.change == Change::kReplace;
@@ -238,6 +260,7 @@ Statement& SqliteRows::UpdateOf(Table& table, std::uint64_t mask, bool all) {
 
 Outcome SqliteRows::Delete(Write& write, Table& table) {
   const bool undelete = write.change == Change::kUndelete;
+  write.large = true;  // it does not grow
   {
     ResetAtEnd reset(table.select);
     table.select.Bind(1, write.id);
@@ -304,7 +327,10 @@ bool SqliteRows::FitValue(Write& write, Table& table, std::size_t index, Value& 
   // column of booleans, so another number there would come back as something else.
   const bool number = value.type == ValueType::kInteger || value.type == ValueType::kReal;
   if (column.declared || (column.type == ColumnType::kBoolean && number)) {
-    if (!wire::Conform(column.type, arena_, value) || !Holds(column.type, value)) {
+    const bool is_long = value.text.size() > kLongValueBytes;
+    if (is_long) long_values_.emplace_back(new char[value.text.size()]);
+    Arena own({is_long ? long_values_.back().get() : nullptr, is_long ? value.text.size() : 0});
+    if (!wire::Conform(column.type, is_long ? own : arena_, value) || !Holds(column.type, value)) {
       write.reason = "column " + column.name + " of table " + table.schema.name + " holds " +
                      std::string(KindOf(column.type));
       return false;

@@ -20,6 +20,7 @@
 #include <memory>
 #include <string>
 #include <unordered_map>
+#include <vector>
 
 #include "hal/base/arena.h"
 #include "hal/base/query.h"
@@ -41,8 +42,12 @@ class SqliteRows : public Rows {
   BulkOutcome ApplyBulk(const Sender& sender, Bulk& bulk) override;
   Outcome Lookup(std::string_view table, std::string_view id, bool include_deleted,
                  RowSink& sink) override;
+  bool Takes(std::string_view table, bool make) override;
   std::string Newest() const override;
   ListResult List(const ListQuery& query, RowSink& sink) override;
+
+  // For records that change in one transaction with rows (Write::on_done).
+  Database& database() { return database_; }
 
  private:
   struct Table;
@@ -69,6 +74,7 @@ class SqliteRows : public Rows {
   Outcome Delete(Write& write, Table& table);
   bool Stale(const Write& write, Table& table);
   bool Present(Write& write, Table& table);
+  bool IsLarge(Write& write, Table& table);
   bool FitColumns(Write& write, Table& table);
   bool FitValue(Write& write, Table& table, std::size_t column, Value& value);
   Statement& UpdateOf(Table& table, std::uint64_t mask, bool all);
@@ -122,6 +128,7 @@ class SqliteRows : public Rows {
   std::string version_text_;
   std::unique_ptr<char[]> scratch_;  // values that had to be conformed; texts of filters
   Arena arena_;
+  std::vector<std::unique_ptr<char[]>> long_values_;  // what would not fit there
   std::unique_ptr<query::ParsedFilter> filter_;
   std::unique_ptr<query::Parameters> parameters_;
   std::unordered_map<std::string, Statement> list_cache_;

@@ -13,58 +13,111 @@
 namespace holdfast::server {
 namespace {
 
-// Appends rows to a body that grows; of a single row remembers what validates it.
-class BodySink : public RowSink {
- public:
-  using Encode = Result<void> (*)(RowView row, TextWriter& out);
-  // A list ends before the row that would make it longer than `page_bytes`; 0: this is a single
-  // row.
-  BodySink(Buffer& body, Encode encode, std::size_t page_bytes = 0)
-      : body_(body),
-        encode_(encode),
-        list_(page_bytes != 0),
-        page_bytes_(page_bytes),
-        start_(body.size()) {}
+using Encode = Result<void> (*)(RowView row, TextWriter& out);
 
-  Result<void> OnRow(RowView row) override {
-    if (list_ && body_.size() - start_ > page_bytes_) return Error{Code::kCancelled};
-    if (list_ && rows_ != 0) body_.Append(",");
-    if (!list_) body_.Truncate(start_);
-    if (!list_) {
-      version_ = FindText(row, kVersion);
-      updated_at_ = FindText(row, kUpdatedAt);
-    }
-    ++rows_;
-    for (std::size_t room = 1024;; room *= 4) {
+// What a row has at its end and may grow in the middle of: columns that come later are null in it.
+RowView TailOf(RowView row) {
+  std::size_t keep = row.size();
+  while (keep > 0 && (IsSystemColumn(row[keep - 1].name) || row[keep - 1].value.is_null())) --keep;
+  return row.subspan(keep);
+}
+
+// Appends rows to a body that grows.
+class RowEncoder {
+ public:
+  RowEncoder(Buffer& body, Encode encode) : body_(body), encode_(encode) {}
+
+  // kTooLarge: longer than `most`; the body is then as it was.
+  Result<void> Append(RowView row, std::size_t most) {
+    std::size_t room = 1024;
+    for (const Field& field : row) room += field.value.text.size();
+    for (;; room *= 2) {
       body_.Reserve(room);
       TextWriter writer(body_.Free());
       const Result<void> encoded = encode_(row, writer);
       if (encoded.ok() && !writer.full()) {
-        if (!list_ && writer.view().size() > kRowRoom) return Error{Code::kTooLarge};
+        if (writer.view().size() > most) return Error{Code::kTooLarge};
         body_.Grow(writer.view().size());
         return Ok();
       }
       if (!encoded.ok() && encoded.error().code != Code::kTooLarge) return encoded;
-      if (room > 64 * kRowRoom) return Error{Code::kTooLarge};
+      if (room > most) return Error{Code::kTooLarge};
     }
   }
-  const std::string& version() const { return version_; }
-  const std::string& updated_at() const { return updated_at_; }
 
  private:
   Buffer& body_;
   Encode encode_;
-  bool list_;
+};
+
+// The rows of a list. It ends before the row that would make it longer than `page_bytes`.
+class ListSink : public RowSink {
+ public:
+  ListSink(Buffer& body, std::size_t page_bytes)
+      : body_(body),
+        encoder_(body, &wire::EncodeRow),
+        page_bytes_(page_bytes),
+        start_(body.size()) {}
+
+  Result<void> OnRow(RowView row) override {
+    if (body_.size() - start_ > page_bytes_) return Error{Code::kCancelled};
+    if (rows_ != 0) body_.Append(",");
+    ++rows_;
+    return encoder_.Append(row, kLargeRowRoom);
+  }
+
+ private:
+  Buffer& body_;
+  RowEncoder encoder_;
   std::size_t page_bytes_, start_, rows_ = 0;
+};
+
+// A single row, and what validates it. The last one it is given counts.
+class BodySink : public RowSink {
+ public:
+  // Of a write, `write` says whether the row may be large.
+  BodySink(Buffer& body, Encode encode, const Write* write = nullptr)
+      : body_(body), encode_(encode), write_(write), start_(body.size()) {}
+
+  Result<void> OnRow(RowView row) override {
+    body_.Truncate(start_);
+    version_ = FindText(row, kVersion);
+    updated_at_ = FindText(row, kUpdatedAt);
+    const bool large = write_ == nullptr || write_->large;
+    if (large && !IsWithinLargeRow(row)) return Error{Code::kTooLarge};
+    RowEncoder encoder(body_, encode_);
+    HF_TRY(encoder.Append(row, large ? kLargeRowRoom : kRowRoom));
+    return write_ == nullptr ? MeasureTail(row) : Ok();
+  }
+  const std::string& version() const { return version_; }
+  const std::string& updated_at() const { return updated_at_; }
+  std::size_t lasting() const { return lasting_; }
+
+ private:
+  Result<void> MeasureTail(RowView row) {
+    const std::size_t whole = body_.size();
+    RowEncoder encoder(body_, encode_);
+    HF_TRY(encoder.Append(TailOf(row), kLargeRowRoom));
+    const std::size_t tail = body_.size() - whole;
+    body_.Truncate(whole);
+    lasting_ = whole - start_ - std::min(tail, whole - start_);
+    return Ok();
+  }
+
+  Buffer& body_;
+  Encode encode_;
+  const Write* write_;
+  std::size_t start_, lasting_ = 0;
   std::string version_, updated_at_;
 };
 
 // The validators of a row. A date only for 3.0: its servers have always sent one, and those of 2.0
 // never did, whose devices pay for each byte.
-void AddTag(Response& response, Api api, const BodySink& sink) {
-  response.version = sink.version();
+void AddTag(Response& response, Api api, const std::string& version,
+            const std::string& updated_at) {
+  response.version = version;
   if (api != Api::k3) return;
-  if (const auto moment = ParseTimestamp(sink.updated_at())) {
+  if (const auto moment = ParseTimestamp(updated_at)) {
     response.AddHeader("Last-Modified", FormatHttpDate(*moment));
   }
 }
@@ -100,6 +153,12 @@ std::size_t ArenaBytes(std::string_view body) {
   return std::min(nodes, limits::kJsonNodes + 16) * 256 + 3 * body.size() + 4096;
 }
 
+// Of a body that came in pieces, no more than it surely needs.
+std::size_t ArenaBytesOf(std::string_view body, std::size_t most_bytes) {
+  const std::size_t bytes = ArenaBytes(body);
+  return most_bytes <= limits::kRowBytes ? bytes : bytes - 2 * body.size();
+}
+
 Refusal WhyNotDecoded(const Error& error, bool cbor) {
   std::string text =
       cbor ? "the body is not a flat CBOR map" : "the body is not a flat JSON object";
@@ -108,7 +167,7 @@ Refusal WhyNotDecoded(const Error& error, bool cbor) {
   return {error.code == Code::kTooLarge ? 413 : 400, text, ""};
 }
 
-BodySink::Encode EncoderFor(const RequestHead& head) {
+Encode EncoderFor(const RequestHead& head) {
   return head.cbor_answer ? &wire::EncodeRowCbor : &wire::EncodeRow;
 }
 
@@ -141,27 +200,61 @@ boost::asio::awaitable<void> TablesService::Serve(const RequestHead& head, std::
       co_return;
     case Verb::kList: List(operation, form, response); co_return;
     case Verb::kLookup: Lookup(head, operation, response); co_return;
-    default: co_await Change(head, operation, body, response);
+    default: co_await Change(head, operation, body, form, response);
   }
 }
 
+bool TablesService::Accepts(const RequestHead& head, Response& response) {
+  Parsed parsed = ParseOperation(head, limits_);
+  if (const Refusal* refusal = std::get_if<Refusal>(&parsed)) {
+    RefuseWith(*refusal, response);
+    return false;
+  }
+  const Operation& operation = std::get<Operation>(parsed);
+  const Verb verb = operation.verb;
+  if (verb != Verb::kInsert && verb != Verb::kUpdate && verb != Verb::kReplace) {
+    response.Refuse(400, "an upload is the body of a row that is written");
+    return false;
+  }
+  if (operation.cbor_body) {
+    response.Refuse(415, "an upload has to be application/json");
+    return false;
+  }
+  if (!rows_.Takes(operation.table, verb == Verb::kInsert)) {
+    RefuseOutcome(404, Outcome::kNoTable, "", response);
+    return false;
+  }
+  return true;
+}
+
+// What decides about a write, when its body has been read.
+struct TablesService::Writing {
+  const RequestHead& head;
+  const Operation& operation;
+  BodyFacts facts = {};
+  Write write = {};
+};
+
 boost::asio::awaitable<void> TablesService::Change(const RequestHead& head,
                                                    const Operation& operation,
-                                                   std::string_view body, Response& response) {
+                                                   std::string_view body, const Form& form,
+                                                   Response& response) {
   const bool has_body = operation.verb != Verb::kDelete && operation.verb != Verb::kUndelete;
-  const std::size_t arena_bytes = has_body ? ArenaBytes(body) : 0;
+  const std::size_t arena_bytes = has_body ? ArenaBytesOf(body, form.body_bytes) : 0;
   const std::unique_ptr<char[]> memory(new char[arena_bytes]);
   Arena arena({memory.get(), arena_bytes});
   RowFields fields;
-  Write write;
+  Writing writing{head, operation};
+  Write& write = writing.write;
   write.change = ChangeOf(operation.verb);
   write.table = operation.table;
   write.id = operation.id;
   write.conditions = operation.conditions;
-  BodyFacts facts;
+  write.large = form.body_bytes > limits::kRowBytes;
   if (has_body) {
+    const wire::DecodeOptions options{false, form.body_bytes};
     const auto decoded = operation.cbor_body ? wire::DecodeRowCbor(body, arena, fields)
-                                             : wire::DecodeRow(body, arena, fields);
+                                             : wire::DecodeRow(body, arena, fields, options);
     if (!decoded) {
       RefuseWith(WhyNotDecoded(decoded.error(), operation.cbor_body), response);
       co_return;
@@ -171,33 +264,47 @@ boost::asio::awaitable<void> TablesService::Change(const RequestHead& head,
       RefuseWith(*refusal, response);
       co_return;
     }
-    facts = std::get<BodyFacts>(applied);
+    writing.facts = std::get<BodyFacts>(applied);
     response.id_chosen = write.id.empty();
     if (write.id.empty()) write.id = UuidFrom(RandomBytes(16));
   }
-  BodySink sink(response.body, EncoderFor(head));
+  BodySink sink(response.body, EncoderFor(head), &write);
   write.sink = &sink;
+  if (form.keeper != nullptr) {
+    write.on_done = [&] {
+      Tell(writing, sink.version(), sink.updated_at(), response);
+      form.keeper->Keep(response);
+    };
+  }
   co_await writer_.Apply(write);
-  if (write.outcome == Outcome::kDone) changes_.Note(head.device, sink.updated_at());
+  const bool done = write.outcome == Outcome::kDone;
+  if (done) changes_.Note(head.device, sink.updated_at());
+  if (!done || form.keeper == nullptr) {
+    Tell(writing, sink.version(), sink.updated_at(), response);
+  }
+}
 
+// The answer, from what has become of the write.
+void TablesService::Tell(const Writing& writing, const std::string& version,
+                         const std::string& updated_at, Response& response) {
+  const auto& [head, operation, facts, write] = writing;
   const int status = StatusOf(operation.verb, operation.api, write.outcome, facts.version_in_body);
   const bool row = write.outcome == Outcome::kDone || write.outcome == Outcome::kExists ||
                    write.outcome == Outcome::kStale;
   if (!row) {
     RefuseOutcome(status, write.outcome, write.reason, response);
-    co_return;
+    return;
   }
   response.status = status;
   if (status == 204) {
     response.body.Truncate(0);
-    co_return;
+    return;
   }
-  AddTag(response, operation.api, sink);
+  AddTag(response, operation.api, version, updated_at);
+  response.row = "/tables/" + operation.table + "/" + PercentEncoded(write.id);
   if (head.cbor_answer) response.type = BodyType::kCbor;
   if (head.version_only && status < 300) response.body.Truncate(0);
-  if (status == 201 && operation.verb == Verb::kInsert) {
-    response.location = "/tables/" + operation.table + "/" + PercentEncoded(write.id);
-  }
+  if (status == 201 && operation.verb == Verb::kInsert) response.location = response.row;
 }
 
 void TablesService::Lookup(const RequestHead& head, const Operation& operation,
@@ -210,8 +317,9 @@ void TablesService::Lookup(const RequestHead& head, const Operation& operation,
     RefuseOutcome(status, outcome, "", response);
     return;
   }
-  AddTag(response, operation.api, sink);
+  AddTag(response, operation.api, sink.version(), sink.updated_at());
   if (head.cbor_answer) response.type = BodyType::kCbor;
+  if (!head.cbor_answer) response.lasting = sink.lasting();
   if (!operation.conditions.Met(sink.version(), sink.updated_at())) {
     response.status = 412;
   } else if (operation.conditions.Known(sink.version(), sink.updated_at())) {
@@ -224,7 +332,7 @@ void TablesService::List(const Operation& operation, const Form& form, Response&
   const bool version3 = operation.api == Api::k3;
   const bool wrapped = version3 || operation.list.count;
   response.body.Append(!wrapped ? "[" : version3 ? "{\"items\":[" : "{\"results\":[");
-  BodySink sink(response.body, &wire::EncodeRow, form.page_bytes);
+  ListSink sink(response.body, form.page_bytes);
   const ListResult result = rows_.List(operation.list, sink);
   if (result.outcome != Outcome::kDone) {
     const int status = StatusOf(Verb::kList, operation.api, result.outcome, false);

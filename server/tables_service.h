@@ -23,18 +23,33 @@ class TablesService {
   TablesService(Rows& rows, GroupWriter& writer, Changes& changes, const ProtocolLimits& limits)
       : rows_(rows), writer_(writer), changes_(changes), limits_(limits) {}
 
+  // Stores the answer to a write that is done, in the transaction of that write. Throws
+  // StorageError: neither is then done.
+  class Keeper {
+   public:
+    virtual ~Keeper() = default;
+    virtual void Keep(const Response& response) = 0;
+  };
   // How a carrier wants its answers. The page ends early above `page_bytes`.
   struct Form {
     std::string origin;  // "https://host:port", for links; "": links are path and query
     std::size_t page_bytes = 4u << 20;
+    std::size_t body_bytes = limits::kRowBytes;  // more for what came in pieces
+    Keeper* keeper = nullptr;
   };
   // The arguments outlive the answer.
   boost::asio::awaitable<void> Serve(const RequestHead& head, std::string_view body,
                                      const Form& form, Response& response);
 
+  // Whether the body of this request may be uploaded; if not, the response says why.
+  bool Accepts(const RequestHead& head, Response& response);
+
  private:
+  struct Writing;
   boost::asio::awaitable<void> Change(const RequestHead& head, const Operation& operation,
-                                      std::string_view body, Response& response);
+                                      std::string_view body, const Form& form, Response& response);
+  static void Tell(const Writing& writing, const std::string& version,
+                   const std::string& updated_at, Response& response);
   void List(const Operation& operation, const Form& form, Response& response);
   void Lookup(const RequestHead& head, const Operation& operation, Response& response);
 
