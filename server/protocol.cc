@@ -10,6 +10,7 @@ namespace holdfast::server {
 namespace {
 
 constexpr std::uint64_t kMaxSkip = std::uint64_t{1} << 53;
+constexpr std::uint64_t kLeastLongest = 1024;
 constexpr std::string_view kCollectionMethods = "GET, HEAD, POST, PATCH, OPTIONS";
 constexpr const char* kPatchTypes = "application/json, application/merge-patch+json";
 constexpr std::string_view kRowMethods = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
@@ -143,6 +144,13 @@ std::optional<Refusal> ParseListOptions(const ProtocolLimits& limits, Operation&
     const auto skip = ParseCount(*text);
     if (!skip || *skip > kMaxSkip) return Refusal{400, "$skip is not a number of rows", ""};
     list.skip = *skip;
+  }
+  if (const std::string* text = target.Find("__longest")) {
+    const auto longest = ParseCount(*text);
+    if (!longest || *longest < kLeastLongest) {
+      return Refusal{400, "__longest is a number of bytes, 1024 or more", ""};
+    }
+    operation.longest_row = static_cast<std::size_t>(*longest);
   }
   return ParseCounting(target, list);
 }

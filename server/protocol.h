@@ -59,8 +59,9 @@ struct Operation {
   bool include_deleted = false;
   std::uint32_t wanted = 0;  // $top; 0: not given
   ListQuery list;
-  bool cbor_body = false;   // the row that comes is CBOR
-  bool path_links = false;  // X-ZUMO-Options: nextLink=path
+  std::size_t longest_row = 0;  // __longest: longer ones come as their size; 0: all come whole
+  bool cbor_body = false;       // the row that comes is CBOR
+  bool path_links = false;      // X-ZUMO-Options: nextLink=path
   std::string allow;
 };
 

@@ -50,26 +50,44 @@ class RowEncoder {
   Encode encode_;
 };
 
-// The rows of a list. It ends before the row that would make it longer than `page_bytes`.
+// The rows of a list. It ends before the row that would make it longer than `page_bytes`; of a row
+// that is longer than `longest` it shows the size.
 class ListSink : public RowSink {
  public:
-  ListSink(Buffer& body, std::size_t page_bytes)
+  ListSink(Buffer& body, std::size_t page_bytes, std::size_t longest)
       : body_(body),
         encoder_(body, &wire::EncodeRow),
         page_bytes_(page_bytes),
+        longest_(longest == 0 ? kLargeRowRoom : longest),
         start_(body.size()) {}
 
   Result<void> OnRow(RowView row) override {
     if (body_.size() - start_ > page_bytes_) return Error{Code::kCancelled};
     if (rows_ != 0) body_.Append(",");
     ++rows_;
-    return encoder_.Append(row, kLargeRowRoom);
+    const std::size_t before = body_.size();
+    HF_TRY(encoder_.Append(row, kLargeRowRoom));
+    const std::size_t bytes = body_.size() - before;
+    if (bytes <= longest_) return Ok();
+    body_.Truncate(before);
+    return AppendSize(row, bytes);
   }
 
  private:
+  Result<void> AppendSize(RowView row, std::size_t bytes) {
+    RowFields shown;
+    for (const std::string_view name : {kId, kUpdatedAt, kVersion, kDeleted}) {
+      const Field* field = Find(row, name);
+      if (field != nullptr) HF_TRY(shown.Add(name, field->type, field->value));
+    }
+    HF_TRY(shown.Add(kBytesOfRow, ColumnType::kInteger,
+                     Value::Integer(static_cast<std::int64_t>(bytes))));
+    return encoder_.Append(shown.view(), kLargeRowRoom);
+  }
+
   Buffer& body_;
   RowEncoder encoder_;
-  std::size_t page_bytes_, start_, rows_ = 0;
+  std::size_t page_bytes_, longest_, start_, rows_ = 0;
 };
 
 // A single row, and what validates it. The last one it is given counts.
@@ -332,7 +350,7 @@ void TablesService::List(const Operation& operation, const Form& form, Response&
   const bool version3 = operation.api == Api::k3;
   const bool wrapped = version3 || operation.list.count;
   response.body.Append(!wrapped ? "[" : version3 ? "{\"items\":[" : "{\"results\":[");
-  ListSink sink(response.body, form.page_bytes);
+  ListSink sink(response.body, form.page_bytes, operation.longest_row);
   const ListResult result = rows_.List(operation.list, sink);
   if (result.outcome != Outcome::kDone) {
     const int status = StatusOf(Verb::kList, operation.api, result.outcome, false);

@@ -4,6 +4,7 @@
 
 usage: protocol_test.py PATH/holdfast-server [NAME...]      (names of tests; default: all)
 """
+import json
 import re
 import sys
 import threading
@@ -199,6 +200,23 @@ def test_v3_lists(server):
     rows = c("GET", f"/tables/lists3?$filter={text}&__includedeleted=true&$orderby=updatedAt").json
     assert [r["id"] for r in rows["items"]] == ["l4", "l5", "l6"] and rows["nextLink"] is None
     assert c("GET", "/tables/unheard").json == {"items": [], "count": None, "nextLink": None}
+
+
+def test_sizes_of_long_rows(server):
+    c = Client(server)
+    for name, size in (("short", 10), ("long", 5000), ("longer", 9000)):
+        row_of(c("POST", "/tables/sizes", {"id": name, "text": "x" * size}), 201)
+    base = "/tables/sizes?$orderby=updatedAt"
+    whole = {r["id"]: r for r in expect(c("GET", base), 200).json}
+    assert all("@bytes" not in row for row in whole.values())
+    shown = {r["id"]: r for r in expect(c("GET", base + "&__longest=4096"), 200).json}
+    assert shown["short"] == whole["short"]
+    for name in ("long", "longer"):
+        row = whole[name]
+        assert shown[name] == {"id": name, "updatedAt": row["updatedAt"], "version": row["version"], "deleted": False,
+                               "@bytes": len(json.dumps(row, separators=(",", ":")))}, shown[name]
+    for bad in ("0", "1023", "-1", "x", ""):
+        expect(c("GET", base + "&__longest=" + bad), 400)
 
 
 def test_versions_and_discovery(server):
