@@ -16,8 +16,15 @@ Result<void> AddContent(const Table& table, const ContentValues& content, RowFie
 
 }  // namespace
 
+// A large row is not copied: nothing is written for it, and it is in its table.
 Result<void> SqliteStore::LocalJson(const Operation& operation, SqlText& out) {
   const LengthLimit limit(database_, kLoadBytes);
+  auto written = WriteLocal(operation, out);
+  if (!written && written.error().code == Code::kTooLarge) return Ok();
+  return written;
+}
+
+Result<void> SqliteStore::WriteLocal(const Operation& operation, SqlText& out) {
   SqliteTable& table = Own(*operation.table);
   HF_TRY(Ready(op_changes_));
   const Using use(op_changes_);

@@ -249,10 +249,7 @@ Result<void> SqliteStore::Fail(std::int64_t sequence, const OperationError& erro
   HF_TRY(RemoveUpload(sequence));
 
   SqlText local;
-  if (auto written = LocalJson(operation, local); !written) {
-    // A large row is not copied: it is in its table.
-    if (written.error().code != Code::kTooLarge) return written.error();
-  }
+  HF_TRY(LocalJson(operation, local));
   HF_TRY_ASSIGN(const std::string_view local_text, local.Finish());
   HF_TRY(Ready(op_facts_));
   const Using use(op_facts_);

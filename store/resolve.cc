@@ -118,7 +118,9 @@ Result<void> SqliteStore::KeepServer(const Operation& operation, RowView server_
   RowFields base, whole;
   const std::unique_ptr<char[]> room(new char[kCopiesBytes]);
   Arena arena({room.get(), kCopiesBytes});
-  if (operation.kind != Kind::kDelete && !server_row.empty() && !IsDeleted(server_row)) {
+  // Of a large row only the size is known; it comes with the next pull.
+  const bool unseen = holdfast::Find(server_row, kBytesOfRow) != nullptr;
+  if (operation.kind != Kind::kDelete && !server_row.empty() && !IsDeleted(server_row) && !unseen) {
     HF_TRY(FillFromBase(operation, server_row, arena, base, whole));
     server_row = whole.view();
   }

@@ -188,6 +188,7 @@ class SqliteStore final : public Store {
   Result<void> LogResolution(const Operation& operation, const Resolution& resolution);
   // The device's copy as JSON: the row, or what the operation keeps of it.
   Result<void> LocalJson(const Operation& operation, SqlText& out);
+  Result<void> WriteLocal(const Operation& operation, SqlText& out);
 
   // outcomes.cc
   // What a set of completions comes to.

@@ -282,6 +282,8 @@ Result<void> Push::OnUnseenRow(std::string_view version) {
   RowFields row;
   HF_TRY(row.Add(kId, ColumnType::kText, Value::Text(operation.id.view())));
   HF_TRY(row.Add(kVersion, ColumnType::kText, Value::Text(kept.view())));
+  // Whoever takes this copy gets it with the next pull.
+  HF_TRY(row.Add(kBytesOfRow, ColumnType::kInteger, Value::Integer(0)));
   return KeepConflict(row.view(), kept.view());
 }
 
