@@ -8,12 +8,14 @@
 #include "server/devices.h"
 #include "server/request_log.h"
 #include "server/tables_service.h"
+#include "server/upload_service.h"
 
 namespace holdfast::server {
 
 struct Host {
   TablesService& tables;
   BulkService& bulks;
+  UploadService& uploads;
   DeviceFile& devices;
   Changes& changes;
   RequestLog& log;

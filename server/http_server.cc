@@ -133,6 +133,7 @@ void HttpServer::LookAround() {
   if (now >= next_refresh_) {
     next_refresh_ = now + kRefresh;
     host_.devices.Refresh();
+    host_.uploads.LookAround();
   }
 }
 

@@ -7,6 +7,7 @@
 
 #include "hal/base/text.h"
 #include "server/http_date.h"
+#include "server/http_request.h"
 #include "server/target.h"
 
 namespace holdfast::server {
@@ -18,12 +19,11 @@ namespace http = beast::http;
 namespace {
 
 constexpr std::size_t kBufferBytes = 64u << 10;
-constexpr std::string_view kAnnouncement = ", bulk=1000, bytes=262144, enc=(gzip)";
-static_assert(limits::kBulkOperations == 1000 && limits::kBulkBytes == 262144);
+constexpr std::string_view kAnnouncement = ", bulk=1000, bytes=262144, enc=(gzip), upload=25165824";
+static_assert(limits::kBulkOperations == 1000 && limits::kBulkBytes == 262144 &&
+              limits::kUploadBytes == 25165824);
 constexpr std::size_t kWorthPacking = 1024;
 constexpr std::size_t kOneRecord = 12u << 10;  // head and body leave together up to this
-
-std::string_view View(beast::string_view text) { return {text.data(), text.size()}; }
 
 // Made once a second.
 const std::string& DateHeader() {
@@ -37,22 +37,12 @@ const std::string& DateHeader() {
   return text;
 }
 
-// A header that is a list may come in several lines, which mean the same as one (RFC 9110, 5.3).
-template <typename Fields>
-std::string Joined(const Fields& fields, beast::string_view name) {
-  std::string text;
-  for (auto [at, end] = fields.equal_range(name); at != end; ++at) {
-    if (!text.empty()) text += ", ";
-    text += View(at->value());
-  }
-  return text;
-}
-
 const char* TypeName(BodyType type) {
   switch (type) {
     case BodyType::kJson: break;
     case BodyType::kCbor: return "application/cbor";
     case BodyType::kText: return "text/plain";
+    case BodyType::kProblem: return "application/problem+json";
   }
   return "application/json; charset=utf-8";
 }
@@ -120,20 +110,26 @@ asio::awaitable<void> HttpSession::Run() {
 asio::awaitable<bool> HttpSession::ServeOne() {
   response_.Clear();
   device_.clear();
+  body_from_ = 0;
   Parser parser;
-  parser.eager(true);
   parser.header_limit(static_cast<std::uint32_t>(limits_.header_bytes));
-  parser.body_limit(limits_.body_bytes);
-  const bool whole = co_await ReadRequest(parser);
-  if (!whole) {
+  parser.body_limit(boost::none);  // judged when it is known what the body is for
+  bool good = co_await ReadHeader(parser);
+  const Request& request = parser.get();
+  if (good && IsForUpload(request)) {
+    good = co_await ServeUpload(parser);
+  } else if (good) {
+    good = co_await ReadBody(parser);
+    if (good) co_await Answer(request);
+  }
+  if (!good) {
     if (refused_) {
+      if (response_.status == 413) TellLimit(host_.uploads.idle_seconds());
       Allow(limits_.answer);
       co_await Send(nullptr, false);
     }
     co_return false;
   }
-  const Request& request = parser.get();
-  co_await Answer(request);
   Pack(Joined(request, "Accept-Encoding"));
   const bool keep_alive = request.keep_alive() && !host_.draining && !last_;
   Allow(limits_.answer, response_.body.size());
@@ -141,42 +137,61 @@ asio::awaitable<bool> HttpSession::ServeOne() {
   co_return sent&& keep_alive;
 }
 
-asio::awaitable<bool> HttpSession::ReadRequest(Parser& parser) {
+asio::awaitable<bool> HttpSession::ReadHeader(Parser& parser) {
   idle_ = buffer_.size() == 0;
   Allow(idle_ ? limits_.idle : limits_.header);
   if (idle_ && host_.draining) co_return false;
-  bool in_body = false;
   while (true) {
     if (buffer_.size() != 0 && !Feed(parser)) co_return false;
-    if (parser.is_done()) {
-      idle_ = false;
-      co_return true;
-    }
-    if (parser.is_header_done() && !in_body) {
-      in_body = true;
-      Allow(limits_.body, parser.content_length().value_or(limits_.body_bytes));
-      const bool going = co_await Continue(parser);
-      if (!going) co_return false;
-    }
-    const auto room = buffer_.prepare(
-        std::min<std::size_t>(buffer_.max_size() - buffer_.size(), in_body ? 16384 : 4096));
-    const std::size_t got = co_await stream_.Read({static_cast<char*>(room.data()), room.size()});
-    if (got == 0) {
-      if (timed_out_ && !idle_) Refuse(408, "the request did not arrive in time");
-      co_return false;
-    }
+    if (parser.is_header_done()) break;
+    const bool more = co_await ReadMore(4096);
+    if (!more) co_return false;
     if (idle_) {
       idle_ = false;
       Allow(limits_.header);
     }
-    buffer_.commit(got);
   }
+  idle_ = false;
+  parser.eager(true);
+  co_return true;
+}
+
+asio::awaitable<bool> HttpSession::ReadBody(Parser& parser) {
+  if (parser.is_done()) co_return true;
+  Allow(limits_.body, parser.content_length().value_or(limits_.body_bytes));
+  parser.body_limit(limits_.body_bytes);
+  if (parser.content_length().value_or(0) > limits_.body_bytes) {
+    Refuse(413, "the body is too long");
+    co_return false;
+  }
+  const bool going = co_await Continue(parser);
+  if (!going) co_return false;
+  while (true) {
+    if (buffer_.size() != 0 && !Feed(parser)) co_return false;
+    if (parser.is_done()) co_return true;
+    const bool more = co_await ReadMore(16384);
+    if (!more) co_return false;
+  }
+}
+
+// Some bytes more into buffer_. False: none will come.
+asio::awaitable<bool> HttpSession::ReadMore(std::size_t most) {
+  const auto room = buffer_.prepare(std::min(buffer_.max_size() - buffer_.size(), most));
+  const std::size_t got = co_await stream_.Read({static_cast<char*>(room.data()), room.size()});
+  if (got == 0) {
+    if (timed_out_ && !idle_) Refuse(408, "the request did not arrive in time");
+    co_return false;
+  }
+  buffer_.commit(got);
+  co_return true;
 }
 
 // Hands what has arrived to the parser. False: this is no request; refused_ is set.
 bool HttpSession::Feed(Parser& parser) {
   beast::error_code error;
+  const bool only_header = !parser.is_header_done();
   while (buffer_.size() != 0 && !parser.is_done()) {
+    if (only_header && parser.is_header_done()) break;
     const std::size_t used = parser.put(buffer_.data(), error);
     buffer_.consume(used);
     if (error == http::error::need_more) break;
@@ -218,21 +233,10 @@ asio::awaitable<void> HttpSession::Answer(const Request& request) {
   const auto started = Clock::now();
   const auto header = [&](beast::string_view name) { return View(request[name]); };
   const std::string_view target = View(request.target());
-  const std::string_view path = target.substr(0, target.find('?'));
-  const std::string_view host = View(request[http::field::host]);
-  if (request.count(http::field::host) > 1 || (host.empty() && request.version() >= 11) ||
-      (!host.empty() && !IsHost(host))) {
-    response_.Refuse(400, "a Host header is needed, and only one");
-    last_ = true;
-  } else if (path == "/.well-known/holdfast") {
-    Describe();
-  } else {
-    const Access access = Authorize(host_.devices.devices(), stream_.peer(), header("X-ZUMO-AUTH"),
-                                    header("Authorization"), host_.allow_anonymous);
-    device_ = access.device;
-    if (!access.allowed) {
-      response_.AddHeader("WWW-Authenticate", "Bearer");
-      response_.Refuse(401, access.why);
+  const std::string_view path = PathOf(request);
+  if (Admit(request)) {
+    if (path == "/.well-known/holdfast") {
+      Describe();
     } else if (path == "/bulk") {
       host_.bulks.Serve({device_, View(request.method_string()), header("Content-Type"),
                          header("Content-Encoding")},
@@ -241,29 +245,60 @@ asio::awaitable<void> HttpSession::Answer(const Request& request) {
     } else if (path == "/changes") {
       co_await TellChanges(View(request.method_string()), target);
     } else {
-      const std::string match = Joined(request, "If-Match");
-      const std::string none_match = Joined(request, "If-None-Match");
-      const std::string options = Joined(request, "X-ZUMO-Options");
-      RequestHead head;
-      head.method = View(request.method_string());
-      head.target = target;
-      head.version = header("ZUMO-API-VERSION");
-      head.if_match = match;
-      head.if_none_match = none_match;
-      head.if_modified_since = header("If-Modified-Since");
-      head.if_unmodified_since = header("If-Unmodified-Since");
-      head.content_type = header("Content-Type");
-      head.content_encoding = header("Content-Encoding");
-      head.zumo_options = options;
-      head.device = device_;
-      const TablesService::Form form{"https://" + std::string(host)};
-      co_await host_.tables.Serve(head, request.body(), form, response_);
-      if (!response_.location.empty()) response_.location.insert(0, form.origin);
-      response_.AddHeader("Cache-Control", "no-cache");
+      co_await AnswerTables(request);
     }
   }
   host_.log.Request(device_, View(request.method_string()), path, response_.status,
                     response_.body.size(), Clock::now() - started);
+}
+
+// Whether this may be asked, and by whom. If not, the response says why.
+bool HttpSession::Admit(const Request& request) {
+  const std::string_view host = View(request[http::field::host]);
+  if (request.count(http::field::host) > 1 || (host.empty() && request.version() >= 11) ||
+      (!host.empty() && !IsHost(host))) {
+    response_.Refuse(400, "a Host header is needed, and only one");
+    last_ = true;
+    return false;
+  }
+  if (PathOf(request) == "/.well-known/holdfast") return true;
+  const Access access =
+      Authorize(host_.devices.devices(), stream_.peer(), View(request["X-ZUMO-AUTH"]),
+                View(request["Authorization"]), host_.allow_anonymous);
+  device_ = access.device;
+  if (access.allowed) return true;
+  response_.AddHeader("WWW-Authenticate", "Bearer");
+  response_.Refuse(401, access.why);
+  return false;
+}
+
+asio::awaitable<void> HttpSession::AnswerTables(const Request& request) {
+  const auto header = [&](beast::string_view name) { return View(request[name]); };
+  const std::string match = Joined(request, "If-Match");
+  const std::string none_match = Joined(request, "If-None-Match");
+  const std::string options = Joined(request, "X-ZUMO-Options");
+  RequestHead head;
+  head.method = View(request.method_string());
+  head.target = View(request.target());
+  head.version = header("ZUMO-API-VERSION");
+  head.if_match = match;
+  head.if_none_match = none_match;
+  head.if_modified_since = header("If-Modified-Since");
+  head.if_unmodified_since = header("If-Unmodified-Since");
+  head.content_type = header("Content-Type");
+  head.content_encoding = header("Content-Encoding");
+  head.zumo_options = options;
+  head.device = device_;
+  const TablesService::Form form{OriginOf(request)};
+  const bool whole = SaysTrueLength(request);
+  if (whole) co_await host_.tables.Serve(head, request.body(), form, response_);
+  if (!response_.location.empty()) response_.location.insert(0, form.origin);
+  response_.AddHeader("Cache-Control", "no-cache");
+  EndTables(request);
+}
+
+std::string HttpSession::OriginOf(const Request& request) {
+  return "https://" + std::string(View(request[http::field::host]));
 }
 
 // Long bodies that are no single row: a row's tag stands for its bytes.
@@ -291,7 +326,10 @@ void HttpSession::Describe() {
       ",\"id_bytes\":" + std::to_string(limits::kIdBytes) + ",\"columns\":" +
       std::to_string(limits::kColumns) + ",\"tables\":" + std::to_string(limits::kTables) +
       "},\"bulk\":{\"path\":\"/bulk\",\"operations\":" + std::to_string(limits::kBulkOperations) +
-      ",\"bytes\":" + std::to_string(limits::kBulkBytes) + ",\"codings\":[\"gzip\"]}}");
+      ",\"bytes\":" + std::to_string(limits::kBulkBytes) +
+      ",\"codings\":[\"gzip\"]},\"upload\":{\"path\":\"/uploads\",\"bytes\":" +
+      std::to_string(limits::kUploadBytes) +
+      ",\"seconds\":" + std::to_string(host_.uploads.idle_seconds()) + "}}");
   response_.AddHeader("Cache-Control", "max-age=3600");
 }
 
@@ -330,6 +368,7 @@ asio::awaitable<bool> HttpSession::Send(const Request* request, bool keep_alive)
   const int status = response_.status;
   const bool no_body = status == 204 || status == 304;
   const bool head = request != nullptr && request->method() == http::verb::head;
+  const std::string_view content = response_.body.view().substr(body_from_);
   std::string lines = "HTTP/1.1 " + std::to_string(status) + " ";
   lines += View(http::obsolete_reason(static_cast<http::status>(status)));
   lines += "\r\nHoldfast: v=1";
@@ -346,7 +385,7 @@ asio::awaitable<bool> HttpSession::Send(const Request* request, bool keep_alive)
   lines += response_.headers;
   if (!no_body) {
     lines.append("Content-Type: ").append(TypeName(response_.type));
-    lines.append("\r\nContent-Length: ").append(std::to_string(response_.body.size()));
+    lines.append("\r\nContent-Length: ").append(std::to_string(content.size()));
     lines += "\r\n";
   }
   if (!keep_alive) {
@@ -355,7 +394,7 @@ asio::awaitable<bool> HttpSession::Send(const Request* request, bool keep_alive)
     lines += "Connection: keep-alive\r\n";
   }
   lines += "\r\n";
-  const std::string_view body = no_body || head ? std::string_view() : response_.body.view();
+  const std::string_view body = no_body || head ? std::string_view() : content;
   if (body.size() > kOneRecord) {
     const bool sent = co_await stream_.Write(lines);
     if (!sent) co_return false;

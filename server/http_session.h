@@ -22,6 +22,7 @@
 #include "server/host.h"
 #include "server/response.h"
 #include "server/tls_stream.h"
+#include "server/upload_service.h"
 
 namespace holdfast::server {
 
@@ -53,16 +54,40 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
   using Request = Parser::value_type;
 
   boost::asio::awaitable<bool> ServeOne();
-  boost::asio::awaitable<bool> ReadRequest(Parser& parser);
+  boost::asio::awaitable<bool> ReadHeader(Parser& parser);
+  boost::asio::awaitable<bool> ReadBody(Parser& parser);
+  boost::asio::awaitable<bool> ReadMore(std::size_t most);
   bool Feed(Parser& parser);
+  bool Admit(const Request& request);
   boost::asio::awaitable<bool> Continue(Parser& parser);
   boost::asio::awaitable<void> Answer(const Request& request);
+  boost::asio::awaitable<void> AnswerTables(const Request& request);
+  static std::string OriginOf(const Request& request);
   boost::asio::awaitable<bool> Send(const Request* request, bool keep_alive);
   void Pack(std::string_view accepted);
   void Describe();
   boost::asio::awaitable<void> TellChanges(std::string_view method, std::string_view target);
   void Allow(std::chrono::milliseconds time, std::size_t bytes = 0);
   void Refuse(int status, const char* text);
+
+  // http_upload.cc
+  enum class Taken : std::uint8_t { kAll, kBroken, kTooLong, kNotStored };
+  static bool IsForUpload(const Request& request);
+  boost::asio::awaitable<bool> ServeUpload(Parser& parser);
+  boost::asio::awaitable<bool> BeginUpload(Parser& parser);
+  boost::asio::awaitable<bool> GoOnWithUpload(Parser& parser);
+  boost::asio::awaitable<bool> AppendToUpload(Parser& parser, UploadService::Hold& hold);
+  boost::asio::awaitable<UploadService::Hold> TakeUpload(const std::string& id);
+  boost::asio::awaitable<Taken> TakeBody(Parser& parser, UploadService::Hold& hold,
+                                         std::int64_t most);
+  boost::asio::awaitable<bool> EndAppend(Taken taken, UploadService::Hold& hold);
+  boost::asio::awaitable<void> CompleteUpload(const Request& request, UploadService::Hold& hold);
+  boost::asio::awaitable<bool> DropBody(Parser& parser);
+  bool SaysTrueLength(const Request& request);
+  void EndTables(const Request& request);
+  void CutToRange(const Request& request);
+  void TellUpload(const UploadService::Hold& hold, bool complete);
+  void TellLimit(std::int64_t seconds_left);
 
   Host& host_;
   const HttpLimits& limits_;
@@ -75,8 +100,9 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
   bool idle_ = true;
   bool announced_ = false;
   bool timed_out_ = false;
-  bool refused_ = false;  // the request could not be read; response_ says why
-  bool last_ = false;     // the peer is not to be trusted with another request
+  bool refused_ = false;       // the request could not be read; response_ says why
+  bool last_ = false;          // the peer is not to be trusted with another request
+  std::size_t body_from_ = 0;  // the answer's body begins here: a range of it was asked for
 };
 
 }  // namespace holdfast::server

@@ -48,7 +48,7 @@ class Buffer {
   std::size_t size_ = 0, capacity_ = 0;
 };
 
-enum class BodyType : std::uint8_t { kJson, kCbor, kText };
+enum class BodyType : std::uint8_t { kJson, kCbor, kText, kProblem };
 
 // What an answer says, before a carrier says it in its own way.
 struct Response {
@@ -56,7 +56,7 @@ struct Response {
   std::string version;     // of the one row that this is about; its ETag
   std::string location;    // "/tables/readings/r1", percent-encoded: where the new row is
   bool id_chosen = false;  // that row came without an id
-  int retry_after_s = 0;   // with 503
+  int retry_after_s = 0;   // with 503 and 429
   std::string headers;     // lines that only HTTP has, each with its CRLF
   std::string row;         // "/tables/readings/r1": the one whose state the body is
   // So many bytes at the start of the body are the same as long as `version` is.

@@ -14,7 +14,6 @@
 #define HOLDFAST_SERVER_ROWS_H_
 
 #include <cstdint>
-#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -80,6 +79,14 @@ struct Conditions {
   }
 };
 
+// Called when a write is done, inside its transaction: what it stores is there if and only if the
+// row is. Throws StorageError: nothing is changed.
+class WriteWitness {
+ public:
+  virtual ~WriteWitness() = default;
+  virtual void OnDone() = 0;
+};
+
 struct Write {
   Change change = Change::kInsert;
   std::string table;
@@ -93,9 +100,7 @@ struct Write {
   // The row may be longer than limits::kRowBytes: it came as an upload. Set by Apply() where the
   // row that the sink gets is so long already; the sink has the last word.
   bool large = false;
-  // Called when this is done, inside the transaction: what it stores is there if and only if the
-  // row is. Throws StorageError: nothing is changed.
-  std::function<void()> on_done;
+  WriteWitness* witness = nullptr;
 
   // Set by Apply().
   Outcome outcome = Outcome::kFailed;

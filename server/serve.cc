@@ -90,10 +90,14 @@ int Serve(const ServeOptions& options) {
   Changes changes(io.get_executor(), rows.Newest());
   TablesService tables(rows, writer, changes, pages);
   BulkService bulks(rows, changes);
+  const auto upload_files = MakeUploadFiles(options.data + "/uploads");
+  Uploads upload_records(rows.database(), *upload_files);
+  UploadService uploads(upload_records, tables, io.get_executor());
   RequestLog log(options.json_log);
   auto packer = wire::GzipPacker::Create();
   if (!packer) throw std::runtime_error("no memory");
-  Host host{tables, bulks, devices, changes, log, **packer, options.allow_anonymous, false};
+  Host host{tables, bulks, uploads, devices, changes, log, **packer, options.allow_anonymous,
+            false};
   HttpServer server(io, tls, host, options.limits, options.max_connections);
   std::vector<std::string> places;
   for (const std::string& text : https) places.push_back(server.Listen(ParseEndpoint(text)));

@@ -149,7 +149,7 @@ void SqliteRows::ApplyOne(Write& write) {
   }
   write.outcome = table == nullptr ? Outcome::kNoTable : Execute(write, *table);
   long_values_.clear();
-  if (write.outcome == Outcome::kDone && write.on_done) write.on_done();
+  if (write.outcome == Outcome::kDone && write.witness != nullptr) write.witness->OnDone();
 }
 
 bool SqliteRows::Takes(std::string_view table, bool make) {

@@ -46,7 +46,7 @@ class SqliteRows : public Rows {
   std::string Newest() const override;
   ListResult List(const ListQuery& query, RowSink& sink) override;
 
-  // For records that change in one transaction with rows (Write::on_done).
+  // For records that change in one transaction with rows (WriteWitness).
   Database& database() { return database_; }
 
  private:

@@ -245,12 +245,45 @@ bool TablesService::Accepts(const RequestHead& head, Response& response) {
   return true;
 }
 
-// What decides about a write, when its body has been read.
-struct TablesService::Writing {
-  const RequestHead& head;
-  const Operation& operation;
-  BodyFacts facts = {};
-  Write write = {};
+// A write, and its answer, which a keeper may want inside the transaction.
+class TablesService::Writing : public WriteWitness {
+ public:
+  Writing(const RequestHead& head, const Operation& operation, Keeper* keeper, Response& response)
+      : head_(head),
+        operation_(operation),
+        keeper_(keeper),
+        response_(response),
+        sink_(response.body, EncoderFor(head), &write) {
+    write.sink = &sink_;
+    if (keeper != nullptr) write.witness = this;
+  }
+  Writing(const Writing&) = delete;
+  Writing& operator=(const Writing&) = delete;
+
+  void OnDone() override {
+    Tell();
+    keeper_->Keep(response_);
+    told_ = true;
+  }
+  // What has become of it.
+  void End(Changes& changes) {
+    const bool done = write.outcome == Outcome::kDone;
+    if (done) changes.Note(head_.device, sink_.updated_at());
+    if (!done || !told_) Tell();
+  }
+
+  Write write;
+  BodyFacts facts;
+
+ private:
+  void Tell();
+
+  const RequestHead& head_;
+  const Operation& operation_;
+  Keeper* keeper_;
+  Response& response_;
+  BodySink sink_;
+  bool told_ = false;
 };
 
 boost::asio::awaitable<void> TablesService::Change(const RequestHead& head,
@@ -262,7 +295,7 @@ boost::asio::awaitable<void> TablesService::Change(const RequestHead& head,
   const std::unique_ptr<char[]> memory(new char[arena_bytes]);
   Arena arena({memory.get(), arena_bytes});
   RowFields fields;
-  Writing writing{head, operation};
+  Writing writing(head, operation, form.keeper, response);
   Write& write = writing.write;
   write.change = ChangeOf(operation.verb);
   write.table = operation.table;
@@ -286,29 +319,16 @@ boost::asio::awaitable<void> TablesService::Change(const RequestHead& head,
     response.id_chosen = write.id.empty();
     if (write.id.empty()) write.id = UuidFrom(RandomBytes(16));
   }
-  BodySink sink(response.body, EncoderFor(head), &write);
-  write.sink = &sink;
-  if (form.keeper != nullptr) {
-    write.on_done = [&] {
-      Tell(writing, sink.version(), sink.updated_at(), response);
-      form.keeper->Keep(response);
-    };
-  }
   co_await writer_.Apply(write);
-  const bool done = write.outcome == Outcome::kDone;
-  if (done) changes_.Note(head.device, sink.updated_at());
-  if (!done || form.keeper == nullptr) {
-    Tell(writing, sink.version(), sink.updated_at(), response);
-  }
+  writing.End(changes_);
 }
 
-// The answer, from what has become of the write.
-void TablesService::Tell(const Writing& writing, const std::string& version,
-                         const std::string& updated_at, Response& response) {
-  const auto& [head, operation, facts, write] = writing;
-  const int status = StatusOf(operation.verb, operation.api, write.outcome, facts.version_in_body);
+void TablesService::Writing::Tell() {
+  const int status =
+      StatusOf(operation_.verb, operation_.api, write.outcome, facts.version_in_body);
   const bool row = write.outcome == Outcome::kDone || write.outcome == Outcome::kExists ||
                    write.outcome == Outcome::kStale;
+  Response& response = response_;
   if (!row) {
     RefuseOutcome(status, write.outcome, write.reason, response);
     return;
@@ -318,11 +338,11 @@ void TablesService::Tell(const Writing& writing, const std::string& version,
     response.body.Truncate(0);
     return;
   }
-  AddTag(response, operation.api, version, updated_at);
-  response.row = "/tables/" + operation.table + "/" + PercentEncoded(write.id);
-  if (head.cbor_answer) response.type = BodyType::kCbor;
-  if (head.version_only && status < 300) response.body.Truncate(0);
-  if (status == 201 && operation.verb == Verb::kInsert) response.location = response.row;
+  AddTag(response, operation_.api, sink_.version(), sink_.updated_at());
+  response.row = "/tables/" + operation_.table + "/" + PercentEncoded(write.id);
+  if (head_.cbor_answer) response.type = BodyType::kCbor;
+  if (head_.version_only && status < 300) response.body.Truncate(0);
+  if (status == 201 && operation_.verb == Verb::kInsert) response.location = response.row;
 }
 
 void TablesService::Lookup(const RequestHead& head, const Operation& operation,

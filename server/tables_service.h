@@ -45,11 +45,9 @@ class TablesService {
   bool Accepts(const RequestHead& head, Response& response);
 
  private:
-  struct Writing;
+  class Writing;
   boost::asio::awaitable<void> Change(const RequestHead& head, const Operation& operation,
                                       std::string_view body, const Form& form, Response& response);
-  static void Tell(const Writing& writing, const std::string& version,
-                   const std::string& updated_at, Response& response);
   void List(const Operation& operation, const Form& form, Response& response);
   void Lookup(const RequestHead& head, const Operation& operation, Response& response);
 

@@ -248,7 +248,7 @@ def test_many_conflicts_have_an_answer_of_bounded_length(c, server):
 
 def test_it_is_announced_once_a_connection_and_described(c, server):
     first, second = c("GET", "/tables/x"), c("GET", "/tables/x")
-    assert first.headers["Holdfast"] == "v=1, bulk=1000, bytes=262144, enc=(gzip)"
+    assert first.headers["Holdfast"] == "v=1, bulk=1000, bytes=262144, enc=(gzip), upload=25165824"
     assert second.headers["Holdfast"] == "v=1"
     told = expect(c("GET", "/.well-known/holdfast"), 200).json["bulk"]
     assert told == {"path": "/bulk", "operations": 1000, "bytes": 262144, "codings": ["gzip"]}
