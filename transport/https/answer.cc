@@ -134,6 +134,9 @@ Result<void> Client::DeliverHead() {
   if (head.native == 206 && request_.have_bytes > 0 && head.body_from >= 0) {
     head.status = Status::kOk;
   }
+  // As it was asked for: of a large row that is written, the version is all there is to say.
+  head.version_only = request_.method == Method::kAppendUpload && head.upload_complete &&
+                      head.native < 300 && head.body_bytes == 0 && !head.version.empty();
   char path[2048];  // base, table
   TextWriter path_text(path);
   if (request_.method == Method::kList && !head_.link().empty() &&

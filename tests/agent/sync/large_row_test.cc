@@ -101,6 +101,7 @@ TEST(LargeRows, GoOnWhereTheLinkBroke) {
   constexpr std::size_t kBytes = 300 << 10;
   for (std::size_t bytes = 1; bytes < kBytes; bytes = bytes * 3 + 1000) {
     World world(kTakesUploads);
+    CHECK(world.PullOnce().outcome.ok());  // now it is known what the server can do
     Rows(world, kBytes);
     std::uint64_t came = 0;
     int cuts = 0;
@@ -136,6 +137,7 @@ TEST(LargeRows, ThatChangeMeanwhileComeAnew) {
 TEST(LargeRows, APowerCutAtAnyWriteLeavesThemWholeOrOld) {
   for (std::uint64_t write = 1;; write += 1 + write / 3) {
     World world(kTakesUploads);
+    CHECK(world.PullOnce().outcome.ok());  // now it is known what the server can do
     Rows(world, 150 << 10);
     world.storage.Inject({.effect = hal::SimEffect::kPowerCut, .at = write});
     (void)world.PullOnce();
