@@ -32,8 +32,9 @@ constexpr std::chrono::seconds kNotifyPause{1};
 constexpr std::int64_t kWatchSeconds = 240;
 constexpr std::int64_t kAwaySeconds = 5;
 constexpr coap_option_num_t kRequestTag = 292;
-constexpr std::string_view kAnnouncement = "1000,262144";
-static_assert(limits::kBulkOperations == 1000 && limits::kBulkBytes == 262144);
+constexpr std::string_view kAnnouncement = "1000,262144,25165824";
+static_assert(limits::kBulkOperations == 1000 && limits::kBulkBytes == 262144 &&
+              limits::kUploadBytes == 25165824);
 
 std::string Bytes(const coap_opt_t* option) {
   return {reinterpret_cast<const char*>(coap_opt_value(option)), coap_opt_length(option)};
@@ -59,6 +60,17 @@ void OnLog(coap_log_t level, const char* text) {
 
 bool IsPath(const CoapRequest& request, std::initializer_list<std::string_view> path) {
   return std::equal(request.path.begin(), request.path.end(), path.begin(), path.end());
+}
+
+bool IsUpload(const CoapRequest& request) {
+  const std::size_t segments = request.path.size();
+  return (segments == 1 || segments == 2) && request.path[0] == "uploads";
+}
+
+// Its blocks go where they belong one by one, instead of being put together first.
+bool IsPieceOfUpload(const CoapRequest& request) {
+  const bool rest_of_answer = request.block2 && request.block2->number != 0;
+  return IsUpload(request) && request.path.size() == 2 && !rest_of_answer;
 }
 
 std::string PathText(const CoapRequest& request) {
@@ -329,9 +341,12 @@ asio::awaitable<void> CoapServer::Answer(Exchange exchange, CoapRequest request)
   const std::optional<CoapBlock> block1 = request.block1;
   std::optional<CoapReply> reply = Refuse(request, access);
   if (!reply) reply = AnswerHere(exchange, access.device, request);
-  if (!reply) reply = connection.peer.Blocks(request);
+  const bool piece = IsPieceOfUpload(request);
+  if (!reply && !piece) reply = connection.peer.Blocks(request);
   const bool whole = !reply.has_value();
-  if (whole) {
+  if (whole && piece) {
+    reply = co_await ServeUpload(access.device, request);
+  } else if (whole) {
     reply = co_await Serve(access.device, request);
     if (block1) reply->block1 = CoapBlock{block1->number, false, block1->szx};
   }
@@ -377,6 +392,10 @@ CoapReply CoapServer::ServeBulk(const std::string& device, const CoapRequest& re
 asio::awaitable<CoapReply> CoapServer::Serve(const std::string& device,
                                              const CoapRequest& request) {
   if (IsPath(request, {"bulk"})) co_return ServeBulk(device, request);
+  if (IsUpload(request)) {
+    CoapReply reply = co_await ServeUpload(device, request);
+    co_return reply;
+  }
   auto read = ReadCoapRequest(request);
   if (CoapReply* refusal = std::get_if<CoapReply>(&read)) co_return std::move(*refusal);
   CoapAsked& asked = std::get<CoapAsked>(read);
@@ -394,7 +413,8 @@ CoapReply CoapServer::Discover() const {
   reply.format = kCoapLinkFormat;
   reply.payload =
       "</tables>;rt=\"holdfast.tables\";ct=\"50 "
-      "60\",</bulk>;rt=\"holdfast.bulk\";ct=60,</changes>;rt=\"holdfast.changes\";ct=0;obs";
+      "60\",</bulk>;rt=\"holdfast.bulk\";ct=60,</uploads>;rt=\"holdfast.uploads\";ct=60,</"
+      "changes>;rt=\"holdfast.changes\";ct=0;obs";
   return reply;
 }
 

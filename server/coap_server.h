@@ -104,6 +104,18 @@ class CoapServer {
   CoapReply WatchChanges(Exchange& exchange, const std::string& device, const CoapRequest& request);
   CoapReply ServeBulk(const std::string& device, const CoapRequest& request);
   CoapReply Discover() const;
+
+  // coap_upload.cc
+  boost::asio::awaitable<CoapReply> ServeUpload(const std::string& device,
+                                                const CoapRequest& request);
+  boost::asio::awaitable<CoapReply> BeginUpload(const std::string& device,
+                                                const CoapRequest& request);
+  boost::asio::awaitable<CoapReply> GoOnWithUpload(const std::string& device,
+                                                   const CoapRequest& request);
+  boost::asio::awaitable<CoapReply> PutBlock(UploadService::Hold& hold, const CoapRequest& request);
+  boost::asio::awaitable<CoapReply> CompleteUpload(UploadService::Hold& hold,
+                                                   const CoapRequest& request);
+
   const PeerIdentity& IdentityOf(Connection& connection);
   void Send(const Exchange& exchange, const CoapReply& reply);
   coap_pdu_t* MakePdu(coap_session_t* session, coap_pdu_type_t type, std::uint16_t id,

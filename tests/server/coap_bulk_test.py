@@ -103,7 +103,7 @@ def test_senders_that_do_not_go_on(server):
 
 def test_what_is_taken_is_said_once_a_session(server):
     peer = Peer(server.coap_port)
-    assert peer.ask(GET, "tables/readings/nothing").options[BULK] == [b"1000,262144"]
+    assert peer.ask(GET, "tables/readings/nothing").options[BULK] == [b"1000,262144,25165824"]
     assert BULK not in peer.ask(GET, "tables/readings/nothing").options
     assert b"</bulk>" in peer.ask(GET, ".well-known/core").payload
 
