@@ -154,6 +154,7 @@ class Client final : public HttpsTransport {
 
   static std::size_t HeaderCallback(char* data, std::size_t size, std::size_t count, void* self);
   static std::size_t BodyCallback(char* data, std::size_t size, std::size_t count, void* self);
+  static std::size_t SendCallback(char* data, std::size_t size, std::size_t count, void* self);
   static CURLcode TlsCallback(CURL* easy, void* config, void* self);
   static int VerifyCallback(void* self, mbedtls_x509_crt*, int depth, std::uint32_t* flags);
   static curl_socket_t OpenSocket(void* self, curlsocktype, curl_sockaddr* address);
@@ -188,6 +189,7 @@ class Client final : public HttpsTransport {
   // The exchange under way.
   Request request_;
   std::string_view body_;  // as it goes out
+  std::size_t given_ = 0;  // to libcurl, of an append
   bool packed_body_ = false, accepts_packed_ = false;
   ResponseSink* sink_ = nullptr;
   bool active_ = false, in_callback_ = false;

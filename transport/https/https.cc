@@ -132,6 +132,8 @@ Result<void> Client::SetFixedOptions() {
   HF_TRY(Set(CURLOPT_HEADERDATA, this));
   HF_TRY(Set(CURLOPT_WRITEFUNCTION, &Client::BodyCallback));
   HF_TRY(Set(CURLOPT_WRITEDATA, this));
+  HF_TRY(Set(CURLOPT_READFUNCTION, &Client::SendCallback));
+  HF_TRY(Set(CURLOPT_READDATA, this));
   HF_TRY(Set(CURLOPT_OPENSOCKETFUNCTION, &Client::OpenSocket));
   HF_TRY(Set(CURLOPT_OPENSOCKETDATA, this));
   HF_TRY(Set(CURLOPT_CLOSESOCKETFUNCTION, &Client::CloseSocket));
@@ -225,10 +227,25 @@ void Client::SetBody(std::string_view body) {
     curl_easy_setopt(easy_, CURLOPT_HTTPGET, 1L);
   } else {
     curl_easy_setopt(easy_, CURLOPT_POST, 1L);
-    curl_easy_setopt(easy_, CURLOPT_POSTFIELDS, body.empty() ? "" : body.data());
     curl_easy_setopt(easy_, CURLOPT_POSTFIELDSIZE_LARGE, curl_off_t(body.size()));
+    // A connection that dies is not curl's to try again: the server has a part of an append. Of
+    // what it has to ask for, curl keeps no copy, and says that it cannot begin again.
+    const bool only_once = request_.method == Method::kAppendUpload;
+    given_ = 0;
+    curl_easy_setopt(easy_, CURLOPT_POSTFIELDS,
+                     only_once      ? nullptr
+                     : body.empty() ? ""
+                                    : body.data());
   }
   curl_easy_setopt(easy_, CURLOPT_CUSTOMREQUEST, name);
+}
+
+std::size_t Client::SendCallback(char* data, std::size_t size, std::size_t count, void* self) {
+  auto* client = static_cast<Client*>(self);
+  const std::string_view next = client->body_.substr(client->given_, size * count);
+  std::copy(next.begin(), next.end(), data);
+  client->given_ += next.size();
+  return next.size();
 }
 
 Result<void> Client::SetHeaders() {
