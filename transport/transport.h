@@ -166,6 +166,7 @@ struct Capabilities {
   Bulk bulk;
   bool gzip = false;             // bodies may go packed, and come so
   std::size_t upload_bytes = 0;  // of a row that goes up in pieces; 0: rows do not
+  bool sizes = false;            // lists show how long a row is, instead of a long one
 };
 
 struct Traffic {
@@ -195,9 +196,9 @@ class Transport {
   virtual Result<void> ReloadCredentials() = 0;
 
   virtual const Capabilities& capabilities() const = 0;
-  // What this server has shown to an earlier process: believed until it says otherwise. Only what
-  // does no harm where it is wrong.
-  virtual void Recall(const Capabilities::Bulk& bulk, bool gzip) { (void)bulk, (void)gzip; }
+  // What this server has shown to an earlier process: believed until it says otherwise. Taken of it
+  // is what does no harm where it is wrong: bulk, gzip and sizes.
+  virtual void Recall(const Capabilities& known) { (void)known; }
   virtual const Traffic& traffic() const = 0;
 };
 

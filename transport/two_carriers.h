@@ -29,7 +29,7 @@ class TwoCarriers : public Transport {
   void Cancel() override { current_->Cancel(); }
   Result<void> ReloadCredentials() override;
   const Capabilities& capabilities() const override;
-  void Recall(const Capabilities::Bulk& bulk, bool gzip) override { small_->Recall(bulk, gzip); }
+  void Recall(const Capabilities& known) override { small_->Recall(known); }
   const Traffic& traffic() const override;
 
  private:

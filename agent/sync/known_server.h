@@ -4,8 +4,8 @@
 // Purpose: a program that runs for one push would have to send its first row alone each time, only
 //          to hear what it heard before. What is remembered is tried at the URL it was heard from;
 //          a server that refuses it is asked in the plain way from then on. That rows may go up in
-//          pieces is kept for people to read, and never acted on: another server at that URL would
-//          take a begun upload for an empty row.
+//          pieces is kept for people to read, and tells that lists can show sizes; no upload begins
+//          on it: another server at that URL would take that for an empty row.
 // Owner:   a fact in the store; written when it changes or grows old, not at each visit.
 // Threads: one.
 // Errors:  those of the store. A fact that cannot be read is none.

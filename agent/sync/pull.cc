@@ -79,7 +79,7 @@ Result<void> Pull::Ask() {
   request.table = table_.name();
   request.list.filter = options_.filter;
   cursor_.Ask(request.list);
-  if (transport_.capabilities().upload_bytes > 0) request.list.longest_row = limits::kPieceRowBytes;
+  if (transport_.capabilities().sizes) request.list.longest_row = limits::kPieceRowBytes;
   asked_for_sizes_ = request.list.longest_row > 0;
   request.timeout = options_.timeout;
   phase_ = Phase::kPage;
@@ -134,7 +134,7 @@ Result<void> Pull::EndPage() {
     if (ended.error().origin == Origin::kHttp && too_many && cursor_.Shrink()) return Ask();
     // The first answer of a server says what it can do, and may have a large row in it all the
     // same.
-    const bool knows_sizes = transport_.capabilities().upload_bytes > 0 && !asked_for_sizes_;
+    const bool knows_sizes = transport_.capabilities().sizes && !asked_for_sizes_;
     if (ended.error().code == Code::kTooLarge && knows_sizes) return Start();
     result_.retry_after = page_.refusal().retry_after();
     return ended;

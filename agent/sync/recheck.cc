@@ -168,7 +168,7 @@ Result<void> Recheck::AskRows() {
   request.list.filter = ids_filter_.view();
   request.list.top = kBatch;
   request.list.include_deleted = true;
-  if (transport_.capabilities().upload_bytes > 0) request.list.longest_row = limits::kPieceRowBytes;
+  if (transport_.capabilities().sizes) request.list.longest_row = limits::kPieceRowBytes;
   request.timeout = timeout_;
   return page_.Ask(request);
 }

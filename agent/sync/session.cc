@@ -68,7 +68,12 @@ Result<void> Session::Start() {
 Result<void> Session::RecallServer() {
   if (options_.server_url.empty() || traffic_before_.requests > 0) return Ok();
   HF_TRY_ASSIGN(const KnownServer known, ReadKnownServer(store_, clock_, options_.server_url));
-  if (known.fresh) transport_.Recall(known.bulk, known.gzip);
+  if (!known.fresh) return Ok();
+  transport::Capabilities recalled;
+  recalled.bulk = known.bulk;
+  recalled.gzip = known.gzip;
+  recalled.sizes = known.upload_bytes > 0;
+  transport_.Recall(recalled);
   return Ok();
 }
 

@@ -344,6 +344,7 @@ void Client::LearnBulk(const IncomingAnswer& answer) {
   if (answer.upload_bytes > 0) {
     capabilities_.upload_bytes =
         std::size_t(std::min<std::int64_t>(answer.upload_bytes, limits::kUploadBytes));
+    capabilities_.sizes = true;
   }
   const int dotted = Dotted(answer.code);
   const bool unknown = dotted == 404 || dotted == 405 || dotted == 415 || dotted == 501;

@@ -82,6 +82,7 @@ void Client::LearnUpload(int status) {
   const Announcement& told = head_.announcement();
   if (told.upload_bytes > 0) {
     capabilities_.upload_bytes = std::min(told.upload_bytes, limits::kUploadBytes);
+    capabilities_.sizes = true;
   }
   const bool unknown = status == 404 || status == 405 || status == 415 || status == 501;
   // It has answered as if there were no such thing.

@@ -205,7 +205,10 @@ void SimTransport::Learn() {
   capabilities_.protocol = flavour == SimFlavour::kToolkit ? Protocol::k30 : Protocol::k20;
   capabilities_.holdfast = flavour == SimFlavour::kHoldfast;
   (void)capabilities_.server.Assign("sim").ok();
-  if (server_.options().uploads) capabilities_.upload_bytes = limits::kUploadBytes;
+  if (server_.options().uploads) {
+    capabilities_.upload_bytes = limits::kUploadBytes;
+    capabilities_.sizes = true;
+  }
   const int status = answer_.status;
   const bool unknown = status == 404 || status == 405 || status == 415 || status == 501;
   if (request_.method == Method::kBulk && unknown) capabilities_.bulk.operations = 0;

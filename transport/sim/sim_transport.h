@@ -59,9 +59,10 @@ class SimTransport final : public Transport {
   void Cancel() override;
   Result<void> ReloadCredentials() override;
   const Capabilities& capabilities() const override { return capabilities_; }
-  void Recall(const Capabilities::Bulk& bulk, bool gzip) override {
-    capabilities_.bulk = bulk;
-    capabilities_.gzip = gzip;
+  void Recall(const Capabilities& known) override {
+    capabilities_.bulk = known.bulk;
+    capabilities_.gzip = known.gzip;
+    capabilities_.sizes = known.sizes;
   }
   const Traffic& traffic() const override { return traffic_; }
 
