@@ -19,6 +19,8 @@ using asio::ip::tcp;
 namespace {
 constexpr int kSocketFailed = -1;
 constexpr std::size_t kLingerBytes = 16u << 20;
+// A peer can use a record when all of it is there: one that was cut goes again.
+constexpr std::size_t kRecordBytes = 4u << 10;
 }  // namespace
 
 TlsStream::TlsStream(tcp::socket socket, TlsContext& context)
@@ -108,8 +110,9 @@ asio::awaitable<std::size_t> TlsStream::Read(std::span<char> out) {
 
 asio::awaitable<bool> TlsStream::Write(std::string_view data) {
   while (!data.empty()) {
-    const int code =
-        mbedtls_ssl_write(&ssl_, reinterpret_cast<const unsigned char*>(data.data()), data.size());
+    const std::string_view record = data.substr(0, kRecordBytes);
+    const int code = mbedtls_ssl_write(&ssl_, reinterpret_cast<const unsigned char*>(record.data()),
+                                       record.size());
     if (code > 0) {
       data.remove_prefix(static_cast<std::size_t>(code));
       continue;
