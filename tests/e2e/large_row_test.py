@@ -9,18 +9,13 @@ handshakes included; going up it may be at most 1.25 times the blob.
 """
 import argparse
 import base64
-import contextlib
-import os
 import random
-import select
-import socket
 import sys
-import threading
 import time
 
+from counting_relay import CountingRelay, CountingUdpRelay
 from harness import (Device, HoldfastCoapServer, HoldfastServer, Running, check, equal, run_tests,
                      say)
-from udp_relay import UdpRelay
 
 SERVERS = {"holdfast": HoldfastServer, "coap": HoldfastCoapServer}
 COLUMNS = {"name": "text", "photo": "blob"}
@@ -28,75 +23,6 @@ SYNC = {"holdfast": {}, "coap": {"ack_timeout": "50 ms"}}
 CUT_BYTES = 64 << 10
 MOST_UP = 1.25
 OPTIONS = None
-
-
-class CountingRelay:
-    """TCP; counts bytes both ways, and ends each connection after so many."""
-
-    def __init__(self, port):
-        self.target = port
-        self.cut_after = None
-        self.bytes = self.cuts = 0
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self.listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self):
-        with contextlib.suppress(OSError):
-            while True:
-                client, _ = self.listener.accept()
-                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
-
-    def _serve(self, client):
-        left = self.cut_after
-        with client, contextlib.suppress(OSError):
-            with socket.create_connection(("127.0.0.1", self.target)) as server:
-                while True:
-                    ready, _, _ = select.select([client, server], [], [])
-                    for end in ready:
-                        data = end.recv(4096 if left is None else min(4096, left))
-                        if not data:
-                            return
-                        self.bytes += len(data)
-                        (server if end is client else client).sendall(data)
-                        if left is not None:
-                            left -= len(data)
-                            if left <= 0:
-                                self.cuts += 1
-                                return
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, kind, *_):
-        self.listener.close()
-
-
-class CountingUdpRelay:
-    """The same for datagrams: after so many bytes nobody is heard any more, until renew()."""
-
-    def __init__(self, port):
-        self.relay = UdpRelay(("127.0.0.1", port))
-        self.port = self.relay.address[1]
-        self.cut_after = None
-        self.cuts = -1
-
-    def renew(self):
-        self.cuts += 1
-        self.relay.blackout(False)
-        if self.cut_after is not None:
-            self.relay.cut_after(self.cut_after)
-
-    @property
-    def bytes(self):
-        return sum(each.received_bytes for each in self.relay.counters.values())
-
-    def __enter__(self):
-        self.relay.__enter__()
-        return self
-
-    def __exit__(self, *what):
-        return self.relay.__exit__(*what)
 
 
 def relay_to(server):
@@ -172,7 +98,7 @@ def test_both_sides_killed_at_random(folder):
             device = device_on(folder, server, relay)
             record(device, photo())
             kills = deaths = 0
-            longest = 0.4
+            longest = 0.4 * OPTIONS.bytes / (4 << 20)
             while device.operations() > 1 and kills < 60:
                 push = device.start("push")
                 time.sleep(dice.uniform(0, longest))
