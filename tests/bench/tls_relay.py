@@ -67,7 +67,7 @@ class TlsRelay:
                 if not data:
                     return
                 (server if end is client else client).sendall(data)
-                records, waiting[end] = _records(waiting[end] + data)
+                records, waiting[end] = split_records(waiting[end] + data)
                 for record in records:
                     large = len(record) >= LARGE
                     if end is server and asked and large:
@@ -82,7 +82,7 @@ class TlsRelay:
                         connection.suite = suite_of(record[5:])
 
 
-def _records(data):
+def split_records(data):
     records = []
     while len(data) >= 5 and len(data) >= 5 + int.from_bytes(data[3:5], "big"):
         size = 5 + int.from_bytes(data[3:5], "big")
