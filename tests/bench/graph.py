@@ -4,7 +4,7 @@ import html
 import math
 
 WIDTH, HEIGHT = 960, 480
-LEFT, RIGHT, TOP, BOTTOM = 72, 88, 48, 56
+LEFT, RIGHT, TOP, BOTTOM = 72, 116, 48, 56
 COLUMNS = 400  # points of a line at most
 MEMORY, ROWS, LIMIT = "#1f5fa8", "#2a8c4a", "#b3261e"
 

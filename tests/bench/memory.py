@@ -17,14 +17,15 @@ import threading
 import time
 
 import graph
-from harness import Device
-from measure import Serving, limit, write_rows
+from harness import HoldfastCoapServer, HoldfastServer
+from measure import Serving, limit
 
 IDLE_MIB, LARGE_ROW_MIB, GROWTH = 3.0, 6.0, 1.05
 SMALL_BACKLOG, BACKLOG, LONG_BACKLOG = 10_000, 100_000, 1_000_000
 LARGE_ROW_BYTES = 4 << 20
 SAMPLE_SECONDS = 0.002
 PROGRESS_SECONDS = 0.1
+PULL_SECONDS = 300
 
 
 class Watch(threading.Thread):
@@ -175,19 +176,22 @@ def large_text(size, seed=1):
 
 
 def large_row(bench):
-    with Serving(bench) as server:
-        up, sent = push_large(bench, server)
-        peak = up.peak()
-        missing = "" if sent else "; NOT SENT: the agent keeps rows over 1 MiB on the device (no uploads)"
-        bench.add("P8", "private memory, a row of 4 MiB goes up", peak[0], "MiB", LARGE_ROW_MIB, 1.0, lower=True,
-                  note=note_of(peak) + missing, done=sent)
-        if not sent:
-            put_on_server(bench, server)
-        down, got = pull_large(bench, server)
-        peak = down.peak()
-        missing = "" if got else "; NOT STORED: the agent takes no answer of this length (no downloads in pieces)"
-        bench.add("P8", "private memory, a row of 4 MiB comes down", peak[0], "MiB", LARGE_ROW_MIB, 1.0,
-                  lower=True, note=note_of(peak) + missing, done=got)
+    for carrier, kind in (("HTTPS", HoldfastServer), ("CoAP", HoldfastCoapServer)):
+        with Serving(bench, kind) as server:
+            up, sent = push_large(bench, server)
+            add_large(bench, f"a row of 4 MiB goes up, {carrier}", up,
+                      None if sent else "NOT SENT: the agent keeps rows over 1 MiB on the device (no uploads)")
+            if not sent:
+                put_on_server(bench, server)
+            down, stored = pull_large(bench, server)
+            add_large(bench, f"a row of 4 MiB comes down, {carrier}", down,
+                      None if stored else "NOT STORED: the agent takes no answer of this length")
+
+
+def add_large(bench, what, watch, missing):
+    peak = watch.peak()
+    bench.add("P8", f"private memory, {what}", peak[0], "MiB", LARGE_ROW_MIB, 1.0, lower=True,
+              note="; ".join(filter(None, (note_of(peak), missing))), done=missing is None)
 
 
 def push_large(bench, server):
@@ -213,7 +217,7 @@ def pull_large(bench, server):
     process = subprocess.Popen(device.command("pull", "readings", "--json"), stdin=subprocess.DEVNULL,
                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     watch = Watch(process.pid)
-    process.wait()
+    process.wait(timeout=PULL_SECONDS)
     watch.join()
     stored = device.sql("SELECT length(sensor) FROM readings WHERE id = 'large'")
     return watch, stored == [(LARGE_ROW_BYTES,)]
