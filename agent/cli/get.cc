@@ -75,10 +75,11 @@ struct GetQuery {
 
 Exit GetRemote(Context& context, Workplace& place, const store::Table& table, const GetQuery& query,
                RowPrinter& printer) {
-  auto transport = place.MakeTransport();
-  if (!transport) return FailTransport(transport.error());
+  auto way = place.MakeWay();
+  if (!way) return FailTransport(way.error());
   const config::SyncConfig& sync = place.config().sync;
-  Remote remote(**transport, context.platform.random(), place.exchange_timeout(), Interrupted);
+  Remote remote(*way->transport, context.platform.random(), *way->workspace,
+                place.exchange_timeout(), Interrupted);
   Result<void> got;
   if (!query.id.empty()) {
     got = remote.Lookup(table.name(), query.id, printer);
@@ -182,12 +183,13 @@ Deleted DeleteLocal(Workplace& place, const store::Table& table,
 Deleted DeleteRemote(Context& context, Workplace& place, const store::Table& table,
                      std::span<const std::string_view> ids) {
   Deleted deleted;
-  auto transport = place.MakeTransport();
-  if (!transport) {
-    deleted.exit = FailTransport(transport.error());
+  auto way = place.MakeWay();
+  if (!way) {
+    deleted.exit = FailTransport(way.error());
     return deleted;
   }
-  Remote remote(**transport, context.platform.random(), place.exchange_timeout(), Interrupted);
+  Remote remote(*way->transport, context.platform.random(), *way->workspace,
+                place.exchange_timeout(), Interrupted);
   for (const std::string_view id : ids) {
     auto done = remote.Delete(table.name(), id);
     if (done) {

@@ -330,9 +330,10 @@ Exit RunPut(Context& context, const Arguments& arguments) {
     LocalTarget target(place.store(), *table, true);
     return Import(context, arguments, *table, target, options, "put");
   }
-  auto transport = place.MakeTransport();
-  if (!transport) return FailTransport(transport.error());
-  Remote remote(**transport, context.platform.random(), place.exchange_timeout(), Interrupted);
+  auto way = place.MakeWay();
+  if (!way) return FailTransport(way.error());
+  Remote remote(*way->transport, context.platform.random(), *way->workspace,
+                place.exchange_timeout(), Interrupted);
   RemoteTarget target(remote, table->name());
   options.any_columns = true;
   options.batch = 1;

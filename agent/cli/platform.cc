@@ -72,6 +72,14 @@ Exit Workplace::LoadConfig(bool with_server) {
   return problems.empty() ? Exit::kDone : Exit::kUsage;
 }
 
+Result<Workplace::Way> Workplace::MakeWay() {
+  Way way;
+  HF_TRY_ASSIGN(way.transport,
+                context_.platform.MakeTransport(loaded_.config, store_->installation_id()));
+  HF_TRY_ASSIGN(way.workspace, Workspace::Create());
+  return way;
+}
+
 Exit Workplace::OpenStore() {
   store::Options options;
   options.path = loaded_.config.database.c_str();

@@ -6,7 +6,8 @@
 //          them on others.
 // Owner:   the program makes one Platform; it outlives all that it makes.
 // Threads: one.
-// Errors:  MakeTransport: kUnsupported: this build lacks the carrier; kInvalidArgument: credentials
+// Errors:  MakeTransport(), MakeWay(): kUnsupported: this build lacks the carrier;
+// kInvalidArgument: credentials
 //          that cannot be used.
 #ifndef HOLDFAST_AGENT_CLI_PLATFORM_H_
 #define HOLDFAST_AGENT_CLI_PLATFORM_H_
@@ -20,6 +21,7 @@
 #include "agent/cli/arguments.h"
 #include "agent/cli/output.h"
 #include "agent/settings/settings.h"
+#include "agent/sync/workspace.h"
 #include "config/config.h"
 #include "hal/clock.h"
 #include "hal/link.h"
@@ -75,9 +77,12 @@ class Workplace {
 
   const config::Config& config() const { return loaded_.config; }
   store::Store& store() { return *store_; }
-  Result<std::unique_ptr<transport::Transport>> MakeTransport() {
-    return context_.platform.MakeTransport(loaded_.config, store_->installation_id());
-  }
+  // What a visit to the server needs.
+  struct Way {
+    std::unique_ptr<transport::Transport> transport;
+    std::unique_ptr<Workspace> workspace;
+  };
+  Result<Way> MakeWay();
   hal::Duration exchange_timeout() const { return ExchangeTimeout(loaded_.config); }
   std::span<const store::Table* const> store_tables() const { return store_->tables(); }
 

@@ -91,13 +91,14 @@ bool Visit::Begin() {
 // false: there is no transport, and that has been said.
 bool Visit::Go(const SessionOptions& options, Exit& exit) {
   auto link = context_.platform.MakeLink(place_.config());
-  auto transport = place_.MakeTransport();
-  if (!transport) {
-    exit = FailTransport(transport.error());
+  auto way = place_.MakeWay();
+  if (!way) {
+    exit = FailTransport(way.error());
     return false;
   }
-  Session session(place_.store(), **transport, context_.platform.clock(), *link, options);
-  Work(session, **transport, options.push ? options.push_options.tables : 0);
+  Session session(place_.store(), *way->transport, context_.platform.clock(), *link,
+                  *way->workspace, options);
+  Work(session, *way->transport, options.push ? options.push_options.tables : 0);
   result_ = session.result();
   return true;
 }

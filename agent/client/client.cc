@@ -102,7 +102,7 @@ Result<std::unique_ptr<Client>> Client::Open(const std::string& config_path,
     if (found->direction != config::Direction::kPull) impl->pushable |= Bit(*table);
     if (found->direction != config::Direction::kPush) impl->pullable |= Bit(*table);
   }
-  impl->MakeTables();
+  HF_TRY(impl->MakeTables());
   return std::unique_ptr<Client>(new Client(std::move(impl)));
 }
 
@@ -120,21 +120,23 @@ Result<std::unique_ptr<Client>> Client::Open(Parts parts) {
       return Error{Code::kInvalidArgument, Origin::kNone, 0, "no such table, or no such policy"};
     }
   }
-  impl->MakeTables();
+  HF_TRY(impl->MakeTables());
   return std::unique_ptr<Client>(new Client(std::move(impl)));
 }
 
 Client::Client(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Client::~Client() = default;
 
-void Client::Impl::MakeTables() {
-  remote =
-      std::make_unique<agent::Remote>(*parts.transport, *parts.random, options.push_options.timeout,
-                                      [this] { return cancelled.exchange(false); });
+Result<void> Client::Impl::MakeTables() {
+  HF_TRY_ASSIGN(workspace, agent::Workspace::Create());
+  remote = std::make_unique<agent::Remote>(*parts.transport, *parts.random, *workspace,
+                                           options.push_options.timeout,
+                                           [this] { return cancelled.exchange(false); });
   for (const store::Table* table : store().tables()) {
     local_tables.emplace(table->name(), MakeLocalTable(*this, *table));
     remote_tables.emplace(table->name(), MakeRemoteTable(*this, *table));
   }
+  return Ok();
 }
 
 Error Client::Impl::Explain(const Error& error, std::string_view words) {
@@ -182,7 +184,8 @@ agent::SessionResult Client::Impl::Run(const agent::SessionOptions& wanted) {
   }
   agent::SessionOptions session_options = wanted;
   session_options.push_options.handler = session_options.pull_options.handler = &handler;
-  agent::Session session(store(), *parts.transport, *parts.clock, *parts.link, session_options);
+  agent::Session session(store(), *parts.transport, *parts.clock, *parts.link, *workspace,
+                         session_options);
   const transport::Traffic before = parts.transport->traffic();
   bool stop = false;
   while (!session.Step(kStepWait)) {

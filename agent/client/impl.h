@@ -64,6 +64,7 @@ struct Client::Impl {
   std::unique_ptr<Machine> machine;
   Client::Parts parts;
   agent::SessionOptions options;
+  std::unique_ptr<agent::Workspace> workspace;
   std::unique_ptr<agent::Remote> remote;
   std::map<std::string, std::unique_ptr<Table>, std::less<>> local_tables, remote_tables;
 
@@ -77,7 +78,7 @@ struct Client::Impl {
   std::string why;
 
   store::Store& store() { return *parts.store; }
-  void MakeTables();
+  Result<void> MakeTables();
   agent::SessionResult Run(const agent::SessionOptions& wanted);
   // Keeps the words of the last error.
   Error Explain(const Error& error, std::string_view words = {});

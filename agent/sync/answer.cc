@@ -10,8 +10,6 @@ using transport::Method;
 using transport::Status;
 
 // The body of one row, and some slack for what a server adds to it.
-constexpr std::size_t kBodyBytes = limits::kRowBytes + (64 << 10);
-constexpr std::size_t kArenaBytes = limits::kRowBytes + (256 << 10);
 
 Judgement Stop(Error error) { return {Verdict::kStop, error, {}, {}}; }
 
@@ -58,11 +56,6 @@ Judgement JudgeConflict(std::string_view id, Answer& answer) {
 
 }  // namespace
 
-Answer::Answer()
-    : body_(new char[kBodyBytes]),
-      arena_bytes_(new char[kArenaBytes]),
-      arena_({arena_bytes_.get(), kArenaBytes}) {}
-
 void Answer::Reset() {
   arena_.Reset();
   fields_.clear();
@@ -91,10 +84,10 @@ Result<void> Answer::OnHead(const transport::ResponseHead& head) {
 }
 
 Result<void> Answer::OnBody(std::string_view chunk) {
-  if (chunk.size() > kBodyBytes - body_bytes_) {
-    return Error{Code::kTooLarge, Origin::kNone, int(kBodyBytes), "the answer is too long"};
+  if (chunk.size() > sizeof body_ - body_bytes_) {
+    return Error{Code::kTooLarge, Origin::kNone, int(sizeof body_), "the answer is too long"};
   }
-  std::memcpy(body_.get() + body_bytes_, chunk.data(), chunk.size());
+  std::memcpy(body_ + body_bytes_, chunk.data(), chunk.size());
   body_bytes_ += chunk.size();
   return Ok();
 }
@@ -134,16 +127,16 @@ class FirstRowSink : public RowSink {
 
 }  // namespace
 
-Result<bool> Answer::FirstRow(RowView& row) {
-  std::unique_ptr<char[]> room(new char[2 * kBodyBytes]);
-  TextWriter first({room.get(), kBodyBytes});
+Result<bool> Answer::FirstRow(RowView& row, std::span<char> room) {
+  const std::size_t half = room.size() / 2;
+  TextWriter first(room.first(half));
   FirstRowSink sink(first);
-  wire::PageReader reader({room.get() + kBodyBytes, kBodyBytes}, arena_, sink);
+  wire::PageReader reader(room.subspan(half), arena_, sink);
   HF_TRY(reader.Feed(body()));
   HF_TRY(reader.Finish());
   if (reader.rows() == 0) return false;
   HF_TRY_ASSIGN(const std::string_view json, first.Finish());
-  std::memcpy(body_.get(), json.data(), json.size());
+  std::memcpy(body_, json.data(), json.size());
   body_bytes_ = json.size();
   arena_.Reset();
   HF_TRY_ASSIGN(row, Row());
@@ -244,7 +237,7 @@ Judgement JudgeLookup(std::string_view id, Answer& answer) {
   }
 }
 
-Judgement JudgeTombstone(std::string_view id, Answer& answer) {
+Judgement JudgeTombstone(std::string_view id, Answer& answer, std::span<char> room) {
   if (!answer.outcome()) return Stop(answer.outcome().error());
   switch (Classify(StatusError(answer))) {
     case Disposition::kResolve:
@@ -254,7 +247,7 @@ Judgement JudgeTombstone(std::string_view id, Answer& answer) {
   if (answer.status() != Status::kOk) return Stop(StatusError(answer));
   if (!answer.is_json()) return Odd(answer, "a list without JSON: a portal or a proxy?");
   RowView row;
-  auto found = answer.FirstRow(row);
+  auto found = answer.FirstRow(row, room);
   if (!found) return Stop(found.error());
   if (!*found) return {Verdict::kGone, {}, {}, {}};
   if (!IsRow(row, id)) return Odd(answer, "asked for one row, got another");

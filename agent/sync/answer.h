@@ -4,17 +4,17 @@
 // Purpose: an answer counts only with the expected status AND the declared type AND a body that
 //          parses AND the right id; a captive portal's 200 is none. Judge() is the one place that
 //          decides; it is a pure function of the answer.
-// Owner:   the Answer owns its buffers (made once); rows borrow from it until the next Reset().
-// Threads: one.
-// Errors:  as data: Verdict::kStop with the error that ends the push.
+// Owner:   a Workspace has one, 2.3 MiB with its buffers; rows borrow from it until the next
+// Reset(). Threads: one. Errors:  as data: Verdict::kStop with the error that ends the push.
 // Standard: the outcomes of the table protocol; what its clients make of them: see agent/README.md.
 #ifndef HOLDFAST_AGENT_SYNC_ANSWER_H_
 #define HOLDFAST_AGENT_SYNC_ANSWER_H_
 
-#include <memory>
+#include <span>
 #include <string_view>
 
 #include "hal/base/arena.h"
+#include "hal/base/limits.h"
 #include "hal/base/row.h"
 #include "transport/transport.h"
 #include "transport/wire.h"
@@ -23,7 +23,7 @@ namespace holdfast::agent {
 
 class Answer : public transport::ResponseSink {
  public:
-  Answer();
+  Answer() : arena_({arena_bytes_, sizeof arena_bytes_}) {}
 
   // Forget the last exchange. REQUIRES: none is under way.
   void Reset();
@@ -38,7 +38,7 @@ class Answer : public transport::ResponseSink {
   int native_status() const { return native_; }
   bool is_json() const { return is_json_; }
   bool version_only() const { return version_only_; }
-  std::string_view body() const { return {body_.get(), body_bytes_}; }
+  std::string_view body() const { return {body_, body_bytes_}; }
   hal::Duration retry_after() const { return retry_after_; }
   std::string_view etag() const { return etag_.view(); }
   // Of an upload: see transport::ResponseHead.
@@ -50,7 +50,8 @@ class Answer : public transport::ResponseSink {
   // The row in the body. kBadAnswer: there is none.
   Result<RowView> Row();
   // The first row of the list in the body. false: the list is empty. kBadAnswer: there is no list.
-  Result<bool> FirstRow(RowView& row);
+  // `room`: 2 * kRowBytes, needed during the call.
+  Result<bool> FirstRow(RowView& row, std::span<char> room);
   // Room that lives as long as the row.
   Arena& arena() { return arena_; }
   // The ETag's version, else the body's.
@@ -59,7 +60,8 @@ class Answer : public transport::ResponseSink {
   std::string_view Words(std::span<char> out);
 
  private:
-  std::unique_ptr<char[]> body_, arena_bytes_;
+  char body_[limits::kRowBytes + (64 << 10)];
+  char arena_bytes_[limits::kRowBytes + (256 << 10)];
   Arena arena_;
   RowFields fields_;
   std::size_t body_bytes_ = 0;
@@ -96,8 +98,9 @@ Judgement JudgeWrite(transport::Method method, std::string_view id, Answer& answ
 // The answer to a lookup of row `id`: kDone with the row, kGone, kRefused or kStop.
 Judgement JudgeLookup(std::string_view id, Answer& answer);
 
-// The answer to a list of at most the row `id`, deleted ones included: as JudgeLookup.
-Judgement JudgeTombstone(std::string_view id, Answer& answer);
+// The answer to a list of at most the row `id`, deleted ones included: as JudgeLookup. `room`: see
+// Answer::FirstRow.
+Judgement JudgeTombstone(std::string_view id, Answer& answer, std::span<char> room);
 
 // What a status that no row can answer for means: the error that stops a push or a pull.
 Error StatusError(const Answer& answer);

@@ -2,7 +2,6 @@
 #include "agent/sync/large_body.h"
 
 #include <algorithm>
-#include <new>
 
 #include "transport/wire.h"
 
@@ -26,33 +25,21 @@ std::size_t WholeCharacters(std::string_view text) {
 
 }  // namespace
 
-LargeBody::LargeBody(store::Store& store)
-    : store_(store),
-      piece_(new (std::nothrow) char[store::Store::kUploadPiece]),
-      read_(new (std::nothrow) char[kReadBytes]),
-      text_(new (std::nothrow) char[kTextBytes + kTextBytes]),
-      short_bytes_(new (std::nothrow) char[kShortBytes]),
-      arena_({short_bytes_.get(), short_bytes_ ? kShortBytes : 0}) {
+LargeBody::LargeBody(store::Store& store, Workspace::OfLargeBody& room)
+    : store_(store), room_(room), arena_(room.values) {
   mbedtls_sha256_init(&digest_);
 }
 
 LargeBody::~LargeBody() { mbedtls_sha256_free(&digest_); }
 
-Result<std::unique_ptr<LargeBody>> LargeBody::Create(store::Store& store) {
-  const Error no_memory{Code::kNoMemory, Origin::kNone, 0, "no memory for a large row"};
-  std::unique_ptr<LargeBody> body(new (std::nothrow) LargeBody(store));
-  if (!body || !body->piece_ || !body->read_ || !body->text_ || !body->short_bytes_) {
-    return no_memory;
-  }
-  HF_TRY_ASSIGN(body->packer_, wire::GzipPacker::Create());
-  return body;
-}
-
 Result<void> LargeBody::Begin(const store::Operation& operation, std::size_t most_bytes) {
+  if (!packer_) {
+    HF_TRY_ASSIGN(packer_, wire::GzipPacker::Create());
+  }
   operation_ = operation;
   most_bytes_ = most_bytes;
   arena_.Reset();
-  HF_TRY(store_.LoadLong(operation_, kLongestShort, arena_, row_));
+  HF_TRY(store_.LoadLong(operation_, Workspace::OfLargeBody::kLongestShort, arena_, row_));
   std::uint64_t bytes = 0;
   short_.clear();
   for (std::size_t i = 0; i < row_.fields.size(); ++i) {
@@ -95,7 +82,7 @@ Result<void> LargeBody::Work() {
     return Error{Code::kBusy, Origin::kNone, 0, "the row was edited while it was read"};
   }
   for (std::size_t done = 0; done < kStepBytes && !written_;) {
-    TextWriter text({text_.get(), 2 * kTextBytes});
+    TextWriter text(room_.text);
     HF_TRY(NextText(text));
     HF_TRY_ASSIGN(const std::string_view json, text.Finish());
     HF_TRY(Pack(json, written_));
@@ -137,10 +124,10 @@ Result<void> LargeBody::PutLongPart(TextWriter& text) {
     wire::EncodeString(field.name, text);
     text.Put(":\"");
   }
-  std::size_t size = std::size_t(std::min<std::uint64_t>(kReadBytes, left));
-  if (!is_blob) size = std::min(size, kTextBytes / 6);
-  HF_TRY(store_.ReadLong(operation_, row_.columns[field_], offset_, {read_.get(), size}));
-  std::string_view part(read_.get(), size);
+  std::size_t size = std::size_t(std::min<std::uint64_t>(sizeof room_.read, left));
+  if (!is_blob) size = std::min(size, Workspace::OfLargeBody::kPartBytes / 6);
+  HF_TRY(store_.ReadLong(operation_, row_.columns[field_], offset_, {room_.read, size}));
+  std::string_view part(room_.read, size);
   if (is_blob) {
     text.PutBase64(part);
   } else {
@@ -159,7 +146,7 @@ Result<void> LargeBody::PutLongPart(TextWriter& text) {
 Result<void> LargeBody::Pack(std::string_view text, bool last) {
   for (;;) {
     const std::size_t room = store::Store::kUploadPiece - piece_used_;
-    const std::size_t used = packer_->Feed(text, last, {piece_.get() + piece_used_, room});
+    const std::size_t used = packer_->Feed(text, last, {room_.piece + piece_used_, room});
     piece_used_ += used;
     if (used < room) return Ok();
     HF_TRY(StorePiece());
@@ -167,7 +154,7 @@ Result<void> LargeBody::Pack(std::string_view text, bool last) {
 }
 
 Result<void> LargeBody::StorePiece() {
-  const std::string_view piece(piece_.get(), piece_used_);
+  const std::string_view piece(room_.piece, piece_used_);
   if (packed_ + piece.size() > most_bytes_) {
     return Error{Code::kTooLarge, Origin::kNone, 0, "a row that is longer than the server takes"};
   }

@@ -5,8 +5,8 @@
 //          comes out in the database: from there it goes up, as often as it takes, always the same
 //          bytes. Each step is a short transaction, so that programs that record are not kept
 //          waiting while a megabyte is packed.
-// Owner:   one push has one, made when the first large row comes; memory: 340 KiB, and the short
-//          values of the row.
+// Owner:   one push has one; it works in what the workspace has for it, and packs with 256 KiB of
+//          zlib's, taken when the first large row comes.
 // Threads: one.
 // Errors:  kBusy: the row was edited meanwhile, begin again. kTooLarge: longer than a server takes.
 //          kInvalidArgument: a text that is not UTF-8. What the store says.
@@ -21,6 +21,7 @@
 #include <memory>
 #include <string_view>
 
+#include "agent/sync/workspace.h"
 #include "hal/base/arena.h"
 #include "hal/base/text.h"
 #include "store/store.h"
@@ -30,13 +31,12 @@ namespace holdfast::agent {
 
 class LargeBody {
  public:
-  // kNoMemory.
-  static Result<std::unique_ptr<LargeBody>> Create(store::Store& store);
+  LargeBody(store::Store& store, Workspace::OfLargeBody& room);
   ~LargeBody();
   LargeBody(const LargeBody&) = delete;
   LargeBody& operator=(const LargeBody&) = delete;
 
-  // `most_bytes`: of the body as the server takes it.
+  // `most_bytes`: of the body as the server takes it. kNoMemory.
   Result<void> Begin(const store::Operation& operation, std::size_t most_bytes);
   // The short values of the row, for those who want to see it before it goes.
   RowView short_fields() const { return short_.view(); }
@@ -46,13 +46,8 @@ class LargeBody {
   const store::Upload& upload() const { return upload_; }
 
  private:
-  static constexpr std::size_t kLongestShort = 8 << 10;
-  static constexpr std::size_t kReadBytes = 12 << 10;  // a multiple of 3, for base64
   static constexpr std::size_t kStepBytes = 256 << 10;
-  static constexpr std::size_t kTextBytes = 64 << 10;  // a control character becomes six bytes
-  static constexpr std::size_t kShortBytes = limits::kColumns * kLongestShort;
 
-  explicit LargeBody(store::Store& store);
   Result<void> Work();
   Result<void> NextText(TextWriter& text);
   Result<void> PutShort(TextWriter& text);
@@ -74,7 +69,7 @@ class LargeBody {
   bool begun_ = false, written_ = false;
   mbedtls_sha256_context digest_;
   std::unique_ptr<wire::GzipPacker> packer_;
-  std::unique_ptr<char[]> piece_, read_, text_, short_bytes_;
+  Workspace::OfLargeBody& room_;
   Arena arena_;
 };
 

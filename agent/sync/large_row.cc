@@ -10,9 +10,6 @@
 namespace holdfast::agent {
 namespace {
 
-constexpr std::size_t kTextBytes = 12 << 10;  // a multiple of 4, for base64
-constexpr std::size_t kArenaBytes = (limits::kColumns + 5) * wire::LongRowReader::kShortBytes * 2;
-
 Error BadAnswer(const Answer& answer, const char* what) {
   return {Code::kBadAnswer, Origin::kHttp, answer.native_status(), what};
 }
@@ -46,15 +43,14 @@ class Parts {
 }  // namespace
 
 LargeRow::LargeRow(store::Store& store, transport::Transport& transport, const store::Table& table,
-                   hal::Duration timeout)
+                   hal::Duration timeout, Workspace& workspace)
     : store_(store),
       transport_(transport),
       table_(table),
       timeout_(timeout),
-      piece_(new char[kPiece]),
-      text_(new char[2 * kTextBytes]),
-      arena_bytes_(new char[kArenaBytes]),
-      arena_({arena_bytes_.get(), kArenaBytes}) {}
+      refusal_(workspace.answer),
+      room_(workspace.pull),
+      arena_(room_.arena) {}
 
 Result<void> LargeRow::Ask(std::string_view id) {
   id_ = id;
@@ -98,7 +94,7 @@ Result<void> LargeRow::StartAt(const transport::ResponseHead& head) {
   }
   have_ = from;
   piece_used_ = std::size_t(have_ % kPiece);
-  if (goes_on) return store_.ReadDownload(have_ - piece_used_, {piece_.get(), piece_used_});
+  if (goes_on) return store_.ReadDownload(have_ - piece_used_, {room_.piece, piece_used_});
   HF_TRY(version_.Assign(head.version));
   HF_TRY(store_.DropDownload());
   return store_.NoteDownload(table_, id_, version_.view(), 0);
@@ -108,7 +104,7 @@ Result<void> LargeRow::OnBody(std::string_view chunk) {
   if (!is_row_) return refusal_.OnBody(chunk);
   while (!chunk.empty()) {
     const std::size_t part = std::min(chunk.size(), kPiece - piece_used_);
-    std::memcpy(piece_.get() + piece_used_, chunk.data(), part);
+    std::memcpy(room_.piece + piece_used_, chunk.data(), part);
     piece_used_ += part;
     have_ += part;
     unsaved_ = true;
@@ -124,7 +120,7 @@ Result<void> LargeRow::OnBody(std::string_view chunk) {
 // In a transaction that does not wait for the disk: what a power cut takes is asked for again.
 Result<void> LargeRow::Keep() {
   HF_TRY(store_.BeginPage());
-  auto kept = store_.PutDownload(have_ - piece_used_, {piece_.get(), piece_used_});
+  auto kept = store_.PutDownload(have_ - piece_used_, {room_.piece, piece_used_});
   if (kept) kept = store_.NoteDownload(table_, id_, version_.view(), have_);
   if (!kept) {
     store_.AbortPage();
@@ -209,7 +205,7 @@ Result<void> LargeRow::Measure(Shape& shape) {
 // How long a long value will be. What is no base64 stays text, as it does in a short row.
 Result<void> LargeRow::MeasureLong(wire::LongRowReader& reader, int column,
                                    store::LongPlace& place) {
-  const std::span<char> text(text_.get(), kTextBytes), bytes(text_.get() + kTextBytes, kTextBytes);
+  const std::span<char> text = Half(0), bytes = Half(1);
   bool is_blob = table_.columns()[std::size_t(column)].type == ColumnType::kBlob;
   bool ended = false;
   std::uint64_t text_bytes = 0, blob_bytes = 0;
@@ -257,7 +253,7 @@ Result<store::Applied> LargeRow::Apply(const Shape& shape) {
 }
 
 Result<void> LargeRow::WriteLong(wire::LongRowReader& reader, const store::LongPlace& place) {
-  const std::span<char> text(text_.get(), kTextBytes), bytes(text_.get() + kTextBytes, kTextBytes);
+  const std::span<char> text = Half(0), bytes = Half(1);
   Parts parts(reader, text);
   for (std::uint64_t at = 0;;) {
     HF_TRY_ASSIGN(const std::string_view part, parts.Next());

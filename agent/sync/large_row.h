@@ -4,7 +4,7 @@
 // Purpose: what arrives is kept in the database piece by piece, so that a broken link costs what
 //          was on the line; what is there is read twice: for the sizes of its values, and to write
 //          them into the row.
-// Owner:   borrows store and transport; a pull makes one when it meets such a row. 100 KiB.
+// Owner:   borrows store and transport; a pull makes one when it meets such a row.
 // Threads: one.
 // Errors:  End() returns why the row did not come whole, or cannot be stored.
 // Standard: RFC 9110 14 (ranges), RFC 7959 (Block2).
@@ -12,10 +12,10 @@
 #define HOLDFAST_AGENT_SYNC_LARGE_ROW_H_
 
 #include <array>
-#include <memory>
+#include <span>
 #include <string_view>
 
-#include "agent/sync/answer.h"
+#include "agent/sync/workspace.h"
 #include "store/store.h"
 #include "transport/transport.h"
 #include "transport/wire_long.h"
@@ -25,7 +25,7 @@ namespace holdfast::agent {
 class LargeRow : private transport::ResponseSink, private wire::TextSource {
  public:
   LargeRow(store::Store& store, transport::Transport& transport, const store::Table& table,
-           hal::Duration timeout);
+           hal::Duration timeout, Workspace& workspace);
 
   // REQUIRES: none is under way. `id` is borrowed until End().
   Result<void> Ask(std::string_view id);
@@ -55,6 +55,10 @@ class LargeRow : private transport::ResponseSink, private wire::TextSource {
   void OnDone(Result<void> outcome) override;
   Result<std::size_t> Read(std::uint64_t offset, std::span<char> out) override;
 
+  std::span<char> Half(std::size_t which) {
+    const std::size_t size = sizeof room_.text / 2;
+    return {room_.text + which * size, size};
+  }
   Result<void> StartAt(const transport::ResponseHead& head);
   Result<void> Keep();
   Result<void> Measure(Shape& shape);
@@ -72,8 +76,8 @@ class LargeRow : private transport::ResponseSink, private wire::TextSource {
   std::size_t piece_used_ = 0;  // of the last piece
   bool done_ = false, is_row_ = false, unsaved_ = false;
   Result<void> outcome_;
-  Answer refusal_;
-  std::unique_ptr<char[]> piece_, text_, arena_bytes_;
+  Answer& refusal_;
+  Workspace::OfPull& room_;
   Arena arena_;
 };
 

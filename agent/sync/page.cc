@@ -5,24 +5,15 @@
 #include <cstring>
 
 namespace holdfast::agent {
-namespace {
-
-// Rows are stored when this much of a page has arrived: one commit per chunk, none while waiting.
-constexpr std::size_t kChunkBytes = 128 << 10;
-constexpr std::size_t kArenaBytes = limits::kRowBytes + (128 << 10);
-
-}  // namespace
-
 Page::Page(store::Store& store, transport::Transport& transport, const store::Table& table,
-           PageTaker& taker)
+           PageTaker& taker, Workspace& workspace)
     : store_(store),
       transport_(transport),
       table_(table),
       taker_(taker),
-      chunk_(new char[kChunkBytes]),
-      row_(new char[limits::kRowBytes]),
-      arena_bytes_(new char[kArenaBytes]),
-      arena_({arena_bytes_.get(), kArenaBytes}) {}
+      refusal_(workspace.answer),
+      room_(workspace.pull),
+      arena_(room_.arena) {}
 
 Result<void> Page::Ask(const transport::Request& request) {
   done_ = is_rows_ = more_ = false;
@@ -30,8 +21,7 @@ Result<void> Page::Ask(const transport::Request& request) {
   chunk_bytes_ = 0;
   refusal_.Reset();
   arena_.Reset();
-  reader_.emplace(std::span<char>(row_.get(), limits::kRowBytes), arena_,
-                  static_cast<RowSink&>(*this));
+  reader_.emplace(room_.row, arena_, static_cast<RowSink&>(*this));
   return transport_.Begin(request, *this);
 }
 
@@ -49,11 +39,11 @@ Result<void> Page::OnHead(const transport::ResponseHead& head) {
 Result<void> Page::OnBody(std::string_view chunk) {
   if (!is_rows_) return refusal_.OnBody(chunk);
   while (!chunk.empty()) {
-    const std::size_t part = std::min(chunk.size(), kChunkBytes - chunk_bytes_);
-    std::memcpy(chunk_.get() + chunk_bytes_, chunk.data(), part);
+    const std::size_t part = std::min(chunk.size(), sizeof room_.chunk - chunk_bytes_);
+    std::memcpy(room_.chunk + chunk_bytes_, chunk.data(), part);
     chunk_bytes_ += part;
     chunk.remove_prefix(part);
-    if (chunk_bytes_ == kChunkBytes) HF_TRY(Drain());
+    if (chunk_bytes_ == sizeof room_.chunk) HF_TRY(Drain());
   }
   return Ok();
 }
@@ -67,7 +57,7 @@ void Page::OnDone(Result<void> outcome) {
 // wait for the network.
 Result<void> Page::Drain() {
   HF_TRY(store_.BeginPage());
-  const std::string_view chunk{chunk_.get(), chunk_bytes_};
+  const std::string_view chunk{room_.chunk, chunk_bytes_};
   chunk_bytes_ = 0;
   auto fed = reader_->Feed(chunk);
   // Rows before a bad byte are good rows; the token covers exactly them.

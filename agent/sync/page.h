@@ -11,11 +11,10 @@
 #ifndef HOLDFAST_AGENT_SYNC_PAGE_H_
 #define HOLDFAST_AGENT_SYNC_PAGE_H_
 
-#include <memory>
 #include <optional>
 #include <string_view>
 
-#include "agent/sync/answer.h"
+#include "agent/sync/workspace.h"
 #include "store/store.h"
 #include "transport/transport.h"
 #include "transport/wire.h"
@@ -38,7 +37,7 @@ class PageTaker {
 class Page : private transport::ResponseSink, private RowSink {
  public:
   Page(store::Store& store, transport::Transport& transport, const store::Table& table,
-       PageTaker& taker);
+       PageTaker& taker, Workspace& workspace);
 
   // REQUIRES: none is under way. `request` is borrowed until the page has ended.
   Result<void> Ask(const transport::Request& request);
@@ -65,8 +64,8 @@ class Page : private transport::ResponseSink, private RowSink {
   PageTaker& taker_;
   bool done_ = false, is_rows_ = false, more_ = false;
   Result<void> outcome_;
-  Answer refusal_;  // its body, when it is no page
-  std::unique_ptr<char[]> chunk_, row_, arena_bytes_;
+  Answer& refusal_;  // its body, when it is no page
+  Workspace::OfPull& room_;
   std::size_t chunk_bytes_ = 0;
   Arena arena_;
   std::optional<wire::PageReader> reader_;

@@ -34,12 +34,13 @@ TimestampText Before(const TimestampText& token, hal::Duration look_back) {
 }  // namespace
 
 Pull::Pull(store::Store& store, transport::Transport& transport, const store::Table& table,
-           const PullOptions& options)
+           const PullOptions& options, Workspace& workspace)
     : store_(store),
       transport_(transport),
       table_(table),
       options_(options),
-      page_(store, transport, table, *this) {}
+      workspace_(workspace),
+      page_(store, transport, table, *this, workspace) {}
 
 bool Pull::Step(hal::Duration wait) {
   if (phase_ == Phase::kDone) return true;
@@ -165,7 +166,7 @@ Result<void> Pull::EndChanges() {
   }
   phase_ = Phase::kRecheck;
   PageTaker& rows = *this;
-  recheck_ = std::make_unique<Recheck>(store_, transport_, table_, options_.timeout, rows);
+  recheck_.emplace(store_, transport_, table_, options_.timeout, rows, workspace_);
   return recheck_->Begin(options_.full, options_.filter);
 }
 

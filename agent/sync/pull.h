@@ -12,7 +12,7 @@
 #define HOLDFAST_AGENT_SYNC_PULL_H_
 
 #include <cstdint>
-#include <memory>
+#include <optional>
 #include <string_view>
 
 #include "agent/sync/answer.h"
@@ -52,7 +52,7 @@ struct PullResult {
 class Pull : private PageTaker {
  public:
   Pull(store::Store& store, transport::Transport& transport, const store::Table& table,
-       const PullOptions& options);
+       const PullOptions& options, Workspace& workspace);
 
   bool Step(hal::Duration wait);
   void Cancel() { cancelled_ = true; }
@@ -86,8 +86,9 @@ class Pull : private PageTaker {
   bool asked_for_sizes_ = false;  // of large rows, instead of the rows
   FixedString<limits::kIdBytes + 32> query_id_;
   Cursor cursor_{"", 0, false};
+  Workspace& workspace_;
   Page page_;
-  std::unique_ptr<Recheck> recheck_;  // when there is something to look up
+  std::optional<Recheck> recheck_;  // when there is something to look up
 };
 
 // The name under which a delta token is kept: a token never follows a changed filter.

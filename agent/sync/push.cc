@@ -18,17 +18,19 @@ using transport::Method;
 }  // namespace
 
 Push::Push(store::Store& store, transport::Transport& transport, hal::Clock& clock,
-           const PushOptions& options)
+           const PushOptions& options, Workspace& workspace)
     : store_(store),
       transport_(transport),
       clock_(clock),
       options_(options),
-      bulk_(new BulkWindow),
+      bulk_(workspace.bulk),
       bulk_bytes_(std::min(options.bulk_bytes, limits::kBulkBytes)),
+      large_(store, workspace.large_body),
       append_bytes_(std::min(options.bulk_bytes, limits::kBulkBytes)),
-      content_bytes_(new char[kContentBytes]),
-      body_bytes_(new char[kBodyBytes]),
-      content_arena_({content_bytes_.get(), kContentBytes}) {
+      answer_(workspace.answer),
+      room_(workspace.push),
+      content_arena_(room_.content) {
+  bulk_.Clear();
   if (options_.window_rows == 0) options_.window_rows = 1;
   if (options_.window_rows > window_.size()) options_.window_rows = window_.size();
 }
@@ -81,7 +83,7 @@ Result<void> Push::Start() {
 Result<void> Push::Take() {
   HF_TRY(WriteBack());
   window_count_ = window_next_ = 0;
-  if (bulk_->refused_left() > 0) return TakeRefused();
+  if (bulk_.refused_left() > 0) return TakeRefused();
   if (TakesBulk()) {
     HF_TRY_ASSIGN(const bool sent, TakeBulk());
     if (sent) return Ok();
@@ -305,7 +307,7 @@ Result<void> Push::BeginWrite() {
   const store::Operation& operation = current_.operation;
   if (auto valid = CheckId(operation.id.view()); !valid) return Park(valid.error());
 
-  TextWriter body({body_bytes_.get(), kBodyBytes});
+  TextWriter body(room_.body);
   if (operation.kind != Kind::kDelete) {
     if (auto encoded = EncodeBody(body); !encoded) return Park(encoded.error());
   }
@@ -402,7 +404,7 @@ Result<void> Push::OnLookup() {
 }
 
 Result<void> Push::OnTombstone() {
-  const Judgement judgement = JudgeTombstone(current_.operation.id.view(), answer_);
+  const Judgement judgement = JudgeTombstone(current_.operation.id.view(), answer_, room_.body);
   switch (judgement.verdict) {
     case Verdict::kDone: return OnServerRow(judgement.row, judgement.version);
     case Verdict::kGone:

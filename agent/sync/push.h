@@ -16,13 +16,11 @@
 
 #include <array>
 #include <cstdint>
-#include <memory>
 
-#include "agent/sync/answer.h"
-#include "agent/sync/bulk_window.h"
 #include "agent/sync/handler.h"
 #include "agent/sync/large_body.h"
 #include "agent/sync/policy.h"
+#include "agent/sync/workspace.h"
 #include "hal/clock.h"
 #include "store/store.h"
 #include "transport/transport.h"
@@ -56,7 +54,7 @@ struct PushResult {
 class Push {
  public:
   Push(store::Store& store, transport::Transport& transport, hal::Clock& clock,
-       const PushOptions& options);
+       const PushOptions& options, Workspace& workspace);
 
   // Does one bounded piece of work, waiting at most `wait` for the network. true: the push is over.
   bool Step(hal::Duration wait);
@@ -68,10 +66,6 @@ class Push {
   const PushResult& result() const { return result_; }
 
  private:
-  // One row, and the arena's share for its fields.
-  static constexpr std::size_t kContentBytes = limits::kRowBytes + (64 << 10);
-  // JSON escapes and base64 make a row longer than it is.
-  static constexpr std::size_t kBodyBytes = 2 * limits::kRowBytes;
   // The same row again on a new base, within one push: more is somebody else's fast hand.
   static constexpr int kTriesMax = 4;
 
@@ -190,13 +184,13 @@ class Push {
   std::size_t completion_count_ = 0;
   hal::Instant first_completion_;
 
-  std::unique_ptr<BulkWindow> bulk_;
+  BulkWindow& bulk_;
   std::size_t bulk_bytes_;  // of the next body: adapts to the link
   int bulk_refusals_ = 0;   // whole bodies that this server did not take, in this push
   int new_beginnings_ = 0;  // as another incarnation
   std::int64_t asked_ = 0;  // the operation that the handler gave `sent_fields_` for
 
-  std::unique_ptr<LargeBody> large_;
+  LargeBody large_;
   store::Upload upload_;
   std::uint64_t upload_offset_ = 0;
   std::size_t append_bytes_;        // of the next piece: adapts to the link
@@ -204,9 +198,9 @@ class Push {
   bool asked_for_uploads_ = false;  // the server has had an occasion to say so
 
   Current current_;
-  Answer answer_;
+  Answer& answer_;
+  Workspace::OfPush& room_;
   FixedString<2 * limits::kIdBytes + 16> tombstone_filter_;  // a request borrows it
-  std::unique_ptr<char[]> content_bytes_, body_bytes_;
   Arena content_arena_;
   RowFields content_fields_, sent_fields_;
   RowFields server_fields_;  // the server's row in the types of the table

@@ -45,30 +45,29 @@ bool Push::TakesBulk() const {
 Result<bool> Push::TakeBulk() {
   const transport::Capabilities::Bulk& server = transport_.capabilities().bulk;
   const std::size_t most = std::min(options_.bulk_operations, server.operations);
-  wire::BulkWriter writer({body_bytes_.get(), std::min(bulk_bytes_, server.bytes)},
-                          server.encoding);
+  wire::BulkWriter writer({room_.body, std::min(bulk_bytes_, server.bytes)}, server.encoding);
   HF_TRY_ASSIGN(const store::Sender sender, store_.LoadSender());
   HF_TRY(writer.Begin(
       {store_.installation_id(), sender.incarnation.view(), sender.acknowledged, sender.applied}));
-  bulk_->Clear();
+  bulk_.Clear();
   store::Store::Reading reading(store_);
   HF_TRY(reading.Begin());
   for (;;) {
     store::Operation operation;
     HF_TRY_ASSIGN(const bool found, store_.Next(cursor_, options_.tables, operation));
-    if (!found || !bulk_->HasRoom(most, operation.id.size())) break;
+    if (!found || !bulk_.HasRoom(most, operation.id.size())) break;
     // An operation that stands on an earlier one of this very body has to wait for its outcome.
-    if (operation.previous != 0 && !bulk_->empty() &&
-        operation.previous >= bulk_->attempts()[0].sequence) {
+    if (operation.previous != 0 && !bulk_.empty() &&
+        operation.previous >= bulk_.attempts()[0].sequence) {
       break;
     }
     HF_TRY_ASSIGN(const Place place, PlaceInBulk(operation, writer));
     if (place == Place::kAlone) break;
     cursor_ = operation.sequence;
   }
-  if (bulk_->empty()) return false;
+  if (bulk_.empty()) return false;
   HF_TRY_ASSIGN(const std::string_view body, writer.Finish());
-  HF_TRY(store_.MarkAttempted(bulk_->attempts()));
+  HF_TRY(store_.MarkAttempted(bulk_.attempts()));
   transport::Request request;
   request.method = Method::kBulk;
   request.body = body;
@@ -96,7 +95,7 @@ Result<Push::Place> Push::PlaceInBulk(store::Operation& operation, wire::BulkWri
   auto added = writer.Add(out);
   // What cannot be said is refused where it is said alone, with words for it.
   if (!added || !*added) return Place::kAlone;
-  bulk_->Add(operation, attempt);
+  bulk_.Add(operation, attempt);
   return Place::kTaken;
 }
 
@@ -155,15 +154,15 @@ Result<void> Push::OnBulkOutcomes() {
     HF_TRY_ASSIGN(const wire::BulkAnswerReader::Outcome next, reader.Next(done, refusal));
     if (next == wire::BulkAnswerReader::Outcome::kEnd) break;
     if (next == wire::BulkAnswerReader::Outcome::kDone) {
-      HF_TRY(bulk_->Note(done));
+      HF_TRY(bulk_.Note(done));
     } else {
-      HF_TRY(bulk_->Note(refusal));
+      HF_TRY(bulk_.Note(refusal));
     }
   }
-  HF_TRY(bulk_->NoteEnd());
-  HF_TRY_ASSIGN(const std::size_t stay, store_.Complete(*bulk_));
+  HF_TRY(bulk_.NoteEnd());
+  HF_TRY_ASSIGN(const std::size_t stay, store_.Complete(bulk_));
   edited_meanwhile_ = edited_meanwhile_ || stay > 0;
-  result_.pushed += bulk_->applied();
+  result_.pushed += bulk_.applied();
   bulk_bytes_ = std::min(bulk_bytes_ + bulk_bytes_ / 8, options_.bulk_bytes);
   phase_ = Phase::kTake;
   return Ok();
@@ -171,8 +170,8 @@ Result<void> Push::OnBulkOutcomes() {
 
 // Each goes again alone, where there is room for what the server has to say about it.
 Result<void> Push::TakeRefused() {
-  while (bulk_->refused_left() > 0 && window_count_ < options_.window_rows) {
-    window_[window_count_++] = bulk_->TakeRefused();
+  while (bulk_.refused_left() > 0 && window_count_ < options_.window_rows) {
+    window_[window_count_++] = bulk_.TakeRefused();
   }
   phase_ = Phase::kSend;
   return Ok();
@@ -182,7 +181,7 @@ Result<void> Push::TakeRefused() {
 Result<void> Push::OnBulkRefused(const Error& error) {
   char words[256];
   const std::string_view said = answer_.Words(words);
-  Log(LogLevel::kInfo, "push: a bulk of %zu operations is refused (%d): %.*s", bulk_->size(),
+  Log(LogLevel::kInfo, "push: a bulk of %zu operations is refused (%d): %.*s", bulk_.size(),
       int(error.native), int(said.size()), said.data());
   // Less of it may do; of anything else it has had enough. A coding that it refuses is given up by
   // the transport.
@@ -224,10 +223,10 @@ Result<void> Push::OnSenderRefused() {
 
 // Nothing of the bulk was applied: from its first operation on, once more.
 Result<void> Push::TakeAgain() {
-  HF_TRY(store_.UnmarkUnsent(bulk_->attempts()));
-  cursor_ = bulk_->attempts()[0].sequence - 1;
+  HF_TRY(store_.UnmarkUnsent(bulk_.attempts()));
+  cursor_ = bulk_.attempts()[0].sequence - 1;
   if (new_beginnings_ > 0) cursor_ = 0;
-  bulk_->Clear();
+  bulk_.Clear();
   phase_ = Phase::kTake;
   return Ok();
 }

@@ -38,7 +38,7 @@ Result<void> Push::OnUndeleteRefused() {
   const bool not_this_way = answer_.status() == transport::Status::kMethodNotAllowed;
   if (!not_this_way || !TakesReplace() || current_.raised_whole) return KeepConflict({}, {});
   current_.raised_whole = true;
-  TextWriter body({body_bytes_.get(), kBodyBytes});
+  TextWriter body(room_.body);
   HF_TRY(EncodeBody(body));
   transport::Request request;
   request.method = Method::kUndelete;
@@ -67,7 +67,7 @@ Result<bool> Push::Settle(RowView server_row) {
   const ConflictPolicy& policy = options_.policies[std::size_t(operation.table->number())];
   if (options_.handler == nullptr && policy.rule == Rule::kAsk) return false;
   // No request is under way: the room of its body is free.
-  Arena arena({body_bytes_.get(), kBodyBytes});
+  Arena arena(room_.body);
   RowFields local, base, merged;
   HF_TRY_ASSIGN(const store::Store::Copies copies,
                 store_.LoadCopies(operation.sequence, arena, local, base));
@@ -103,7 +103,7 @@ Result<bool> Push::Settle(RowView server_row) {
 }
 
 Result<void> Push::KeepConflict(RowView row, std::string_view version) {
-  TextWriter words({body_bytes_.get(), kBodyBytes});
+  TextWriter words(room_.body);
   if (!row.empty()) HF_TRY(wire::EncodeRow(row, words));
   store::OperationError error;
   error.kind = store::ErrorKind::kConflict;

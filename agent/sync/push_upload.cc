@@ -74,18 +74,15 @@ Result<void> Push::OnAsked() {
 }
 
 Result<void> Push::BeginLarge() {
-  if (!large_) {
-    HF_TRY_ASSIGN(large_, LargeBody::Create(store_));
-  }
   ++current_.tries;
   const store::Operation& operation = current_.operation;
   if (auto valid = CheckId(operation.id.view()); !valid) return Park(valid.error());
   const std::size_t most = std::min(transport_.capabilities().upload_bytes, limits::kUploadBytes);
-  if (auto begun = large_->Begin(operation, most); !begun) {
+  if (auto begun = large_.Begin(operation, most); !begun) {
     return IsAboutRow(begun.error()) ? Park(begun.error()) : begun;
   }
   if (current_.content.fields.empty()) {
-    current_.content.fields = large_->short_fields();
+    current_.content.fields = large_.short_fields();
     HF_TRY_ASSIGN(const bool wanted, AskHandler());
     if (!wanted) return Ok();
     if (current_.changed_by_handler) {
@@ -99,7 +96,7 @@ Result<void> Push::BeginLarge() {
 }
 
 Result<void> Push::ReadLarge() {
-  auto whole = large_->Step();
+  auto whole = large_.Step();
   if (!whole) {
     if (whole.error().code == Code::kBusy && whole.error().origin == Origin::kNone) {
       return SendAgain();
@@ -107,7 +104,7 @@ Result<void> Push::ReadLarge() {
     return IsAboutRow(whole.error()) ? Park(whole.error()) : whole.error();
   }
   if (!*whole) return Ok();
-  upload_ = large_->upload();
+  upload_ = large_.upload();
   upload_retries_ = 0;
   window_[window_next_].changes = upload_.changes;
   // It was marked before the row was read; between two tries of a conflict it was not.
@@ -213,7 +210,7 @@ Result<void> Push::Append() {
   if (server.bulk.bytes > 0) size = std::min(size, server.bulk.bytes);
   size -= std::size_t(upload_offset_ % kBlockBytes);
   size = std::size_t(std::min<std::uint64_t>(size, left));
-  auto read = store_.ReadUpload(upload_.sequence, upload_offset_, {body_bytes_.get(), size});
+  auto read = store_.ReadUpload(upload_.sequence, upload_offset_, {room_.body, size});
   if (!read) {
     if (read.error().code != Code::kCorrupt || read.error().origin == Origin::kSqlite) return read;
     HF_TRY(store_.DropUpload(upload_.sequence));
@@ -224,7 +221,7 @@ Result<void> Push::Append() {
   request.upload.resource = upload_.resource.view();
   request.upload.offset = upload_offset_;
   request.upload.length = upload_.bytes;
-  request.body = {body_bytes_.get(), size};
+  request.body = {room_.body, size};
   return Send(request, Phase::kAppend);
 }
 

@@ -8,7 +8,6 @@
 namespace holdfast::agent {
 namespace {
 
-constexpr std::size_t kParsedBytes = limits::kFilterBytes + 4096;
 // A page of ids of the server's, and one of ours.
 constexpr std::size_t kIdsBytes = 250 * (limits::kIdBytes + 16);
 
@@ -33,17 +32,16 @@ class IdSink : public RowSink {
 }  // namespace
 
 Recheck::Recheck(store::Store& store, transport::Transport& transport, const store::Table& table,
-                 hal::Duration timeout, PageTaker& rows)
+                 hal::Duration timeout, PageTaker& rows, Workspace& workspace)
     : store_(store),
       transport_(transport),
       table_(table),
       timeout_(timeout),
       rows_(rows),
-      page_(store, transport, table, *this),
-      parsed_bytes_(new char[kParsedBytes]),
-      ids_bytes_(new char[2 * kIdsBytes]),
-      parsed_arena_({parsed_bytes_.get(), kParsedBytes}),
-      ids_arena_({ids_bytes_.get(), 2 * kIdsBytes}) {}
+      workspace_(workspace),
+      page_(store, transport, table, *this, workspace),
+      parsed_arena_(workspace.pull.filter),
+      ids_arena_(workspace.pull.ids) {}
 
 Result<void> Recheck::Begin(bool walk, std::string_view filter) {
   after_.clear();
@@ -52,11 +50,11 @@ Result<void> Recheck::Begin(bool walk, std::string_view filter) {
   if (walk && !filter.empty()) {
     // A filter may name columns that only the server has: then nobody can say which rows here
     // belong to it.
-    parsed_ = std::make_unique<query::ParsedFilter>();
+    parsed_.emplace();
     query::QueryError problem;
     IdSink nobody({}, ids_arena_);
     walk = query::ParseFilter(filter, parsed_arena_, *parsed_, problem).ok() &&
-           store_.SyncedIds(table_, {}, {}, parsed_.get(), 0, nobody).ok();
+           store_.SyncedIds(table_, {}, {}, parsed_ ? &*parsed_ : nullptr, 0, nobody).ok();
     if (!walk) Log(LogLevel::kInfo, "pull: the filter has columns of the server: ids not compared");
   }
   return walk ? AskIds() : AskRows();
@@ -127,7 +125,8 @@ Result<void> Recheck::EndIds() {
     ids_arena_.ResetTo(mark);
     IdSink ours(room, ids_arena_);
     HF_TRY_ASSIGN(const std::size_t count,
-                  store_.SyncedIds(table_, from.view(), last, parsed_.get(), room.size(), ours));
+                  store_.SyncedIds(table_, from.view(), last, parsed_ ? &*parsed_ : nullptr,
+                                   room.size(), ours));
     if (count == 0) break;
     HF_TRY(from.Assign(room[count - 1]));
     const auto doubtful = std::remove_if(room.begin(), room.begin() + count, [&](auto id) {
@@ -201,7 +200,7 @@ Result<void> Recheck::NextLarge() {
   while (next_large_ < id_count_ && !large_[next_large_]) ++next_large_;
   if (next_large_ == id_count_) return AskRows();
   if (!large_row_) {
-    large_row_ = std::make_unique<LargeRow>(store_, transport_, table_, timeout_);
+    large_row_.emplace(store_, transport_, table_, timeout_, workspace_);
   }
   phase_ = Phase::kLarge;
   return large_row_->Ask(ids_[next_large_]);

@@ -15,6 +15,7 @@
 #define HOLDFAST_AGENT_SYNC_RECHECK_H_
 
 #include <array>
+#include <optional>
 #include <string_view>
 
 #include "agent/sync/large_row.h"
@@ -27,7 +28,7 @@ class Recheck : private PageTaker {
  public:
   // `rows`: takes what is found, as the pull does.
   Recheck(store::Store& store, transport::Transport& transport, const store::Table& table,
-          hal::Duration timeout, PageTaker& rows);
+          hal::Duration timeout, PageTaker& rows, Workspace& workspace);
 
   // `walk`: compare all ids that pass `filter` first. Then looks up what is doubtful.
   Result<void> Begin(bool walk, std::string_view filter);
@@ -58,16 +59,16 @@ class Recheck : private PageTaker {
   const store::Table& table_;
   hal::Duration timeout_;
   PageTaker& rows_;
+  Workspace& workspace_;
   Page page_;
   Phase phase_ = Phase::kDone;
 
   std::string_view filter_;
-  std::unique_ptr<query::ParsedFilter> parsed_;
-  std::unique_ptr<char[]> parsed_bytes_, ids_bytes_;
+  std::optional<query::ParsedFilter> parsed_;
   Arena parsed_arena_, ids_arena_;
   std::array<std::string_view, kWalkRows> ids_;  // of the server's page, or of the batch
   std::array<bool, kBatch> seen_{}, large_{};
-  std::unique_ptr<LargeRow> large_row_;
+  std::optional<LargeRow> large_row_;
   std::size_t next_large_ = 0;
   std::size_t id_count_ = 0;
   store::Id after_;

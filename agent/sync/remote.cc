@@ -12,8 +12,6 @@ namespace {
 using transport::Method;
 using transport::Status;
 
-constexpr std::size_t kBodyBytes = 2 * limits::kRowBytes;  // escapes and base64 make it longer
-constexpr std::size_t kArenaBytes = limits::kRowBytes + (256 << 10);
 constexpr hal::Duration kPumpWait = hal::Duration::Milliseconds(200);
 
 // Pages need an order without ties, or a row may be on two of them and another on none.
@@ -32,20 +30,18 @@ Error Missing(const char* what) { return {Code::kNotFound, Origin::kNone, 0, wha
 // One page of a list. What is no page is kept as an answer, for the server's words.
 class Remote::Page : public transport::ResponseSink, public RowSink {
  public:
-  Page(Answer& refusal, std::uint64_t& wanted, RowSink& sink)
-      : refusal_(refusal),
+  Page(Workspace& workspace, std::uint64_t& wanted, RowSink& sink)
+      : refusal_(workspace.answer),
         wanted_(wanted),
         sink_(sink),
-        row_(new char[limits::kRowBytes]),
-        arena_bytes_(new char[kArenaBytes]),
-        arena_({arena_bytes_.get(), kArenaBytes}) {}
+        room_(workspace.pull),
+        arena_(room_.arena) {}
 
   void Reset() {
     is_rows_ = false;
     link_.clear();
     arena_.Reset();
-    reader_ = std::make_unique<wire::PageReader>(std::span<char>(row_.get(), limits::kRowBytes),
-                                                 arena_, *this);
+    reader_.emplace(room_.row, arena_, *this);
     refusal_.Reset();
   }
 
@@ -74,20 +70,21 @@ class Remote::Page : public transport::ResponseSink, public RowSink {
   Answer& refusal_;
   std::uint64_t& wanted_;
   RowSink& sink_;
-  std::unique_ptr<char[]> row_, arena_bytes_;
+  Workspace::OfPull& room_;
   Arena arena_;
-  std::unique_ptr<wire::PageReader> reader_;
+  std::optional<wire::PageReader> reader_;
   FixedString<limits::kUrlBytes> link_;
   bool is_rows_ = false;
 };
 
-Remote::Remote(transport::Transport& transport, hal::Random& random, hal::Duration timeout,
-               std::function<bool()> interrupted)
+Remote::Remote(transport::Transport& transport, hal::Random& random, Workspace& workspace,
+               hal::Duration timeout, std::function<bool()> interrupted)
     : transport_(transport),
       random_(random),
       timeout_(timeout),
       interrupted_(std::move(interrupted)),
-      body_(new char[kBodyBytes]) {}
+      workspace_(workspace),
+      answer_(workspace.answer) {}
 
 Result<void> Remote::Exchange(transport::Request& request) {
   request.timeout = timeout_;
@@ -120,7 +117,7 @@ Result<void> Remote::Lookup(std::string_view table, std::string_view id, RowSink
 
 Result<void> Remote::List(std::string_view table, const RemoteQuery& query, RowSink& sink) {
   std::uint64_t wanted = query.top, skip = query.skip;
-  Page page(answer_, wanted, sink);
+  Page page(workspace_, wanted, sink);
   FixedString<limits::kUrlBytes> link;
   FixedString<limits::kFilterBytes> order;
   HF_TRY(CompleteOrder(query.order_by, order));
@@ -191,7 +188,7 @@ Result<void> Remote::SetBody(RowView row, store::Id& id) {
   for (const Field& field : row) {
     if (field.name != kId) HF_TRY(fields.Add(field.name, field.type, field.value));
   }
-  TextWriter body({body_.get(), kBodyBytes});
+  TextWriter body(workspace_.push.body);
   HF_TRY(wire::EncodeRow(fields.view(), body));
   body_text_ = body.view();
   return Ok();

@@ -4,7 +4,7 @@
 // Purpose: `get`, `put` and `delete` with --remote, and the library's remote tables: the same words
 //          for both. Nothing here touches the store, and nothing is queued: what fails has not
 //          happened.
-// Owner:   borrows the transport and the generator of ids.
+// Owner:   borrows all.
 // Threads: one; waits for the network in Pump(), `interrupted` ends the wait.
 // Errors:  those of the transport, and what a refusal means: kNotFound, kConflict, kRefused,
 //          kUnauthorized, kThrottled, kServerError, kBadAnswer. words() has the server's own.
@@ -13,10 +13,9 @@
 
 #include <cstdint>
 #include <functional>
-#include <memory>
 #include <string_view>
 
-#include "agent/sync/answer.h"
+#include "agent/sync/workspace.h"
 #include "hal/random.h"
 #include "store/store.h"
 #include "transport/transport.h"
@@ -32,8 +31,8 @@ struct RemoteQuery {
 class Remote {
  public:
   // `interrupted`: whether somebody has asked to stop.
-  Remote(transport::Transport& transport, hal::Random& random, hal::Duration timeout,
-         std::function<bool()> interrupted);
+  Remote(transport::Transport& transport, hal::Random& random, Workspace& workspace,
+         hal::Duration timeout, std::function<bool()> interrupted);
 
   Result<void> Lookup(std::string_view table, std::string_view id, RowSink& sink);
   // Page after page until `top` or the end. Rows reach the sink while they arrive.
@@ -62,8 +61,8 @@ class Remote {
   hal::Random& random_;
   hal::Duration timeout_;
   std::function<bool()> interrupted_;
-  Answer answer_;
-  std::unique_ptr<char[]> body_;
+  Workspace& workspace_;
+  Answer& answer_;
   std::string_view body_text_;
   char words_room_[512];
   std::string_view words_;

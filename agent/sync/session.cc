@@ -11,8 +11,13 @@
 namespace holdfast::agent {
 
 Session::Session(store::Store& store, transport::Transport& transport, hal::Clock& clock,
-                 hal::Link& link, const SessionOptions& options)
-    : store_(store), transport_(transport), clock_(clock), link_(link), options_(options) {}
+                 hal::Link& link, Workspace& workspace, const SessionOptions& options)
+    : store_(store),
+      transport_(transport),
+      clock_(clock),
+      link_(link),
+      workspace_(workspace),
+      options_(options) {}
 
 bool Session::Step(hal::Duration wait) {
   switch (phase_) {
@@ -56,7 +61,7 @@ Result<void> Session::Start() {
   HF_TRY(RecallServer());
   if (options_.retry_parked) HF_TRY(store_.RetryParked(options_.push_options.tables));
   if (options_.push) {
-    push_ = std::make_unique<Push>(store_, transport_, clock_, options_.push_options);
+    push_.emplace(store_, transport_, clock_, options_.push_options, workspace_);
     phase_ = Phase::kPush;
   } else {
     NextPull();
@@ -92,8 +97,8 @@ void Session::NextPull() {
   const auto tables = store_.tables();
   for (; next_table_ < int(tables.size()); ++next_table_) {
     if ((options_.pull_tables >> next_table_ & 1) == 0) continue;
-    pull_ = std::make_unique<Pull>(store_, transport_, *tables[std::size_t(next_table_)],
-                                   options_.pull_options);
+    pull_.emplace(store_, transport_, *tables[std::size_t(next_table_)], options_.pull_options,
+                  workspace_);
     phase_ = Phase::kPull;
     return;
   }

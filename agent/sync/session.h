@@ -12,7 +12,6 @@
 
 #include <array>
 #include <cstdint>
-#include <memory>
 #include <optional>
 #include <string_view>
 
@@ -45,7 +44,7 @@ struct SessionResult {
 class Session {
  public:
   Session(store::Store& store, transport::Transport& transport, hal::Clock& clock, hal::Link& link,
-          const SessionOptions& options);
+          Workspace& workspace, const SessionOptions& options);
 
   bool Step(hal::Duration wait);
   void Cancel();
@@ -72,14 +71,15 @@ class Session {
   transport::Transport& transport_;
   hal::Clock& clock_;
   hal::Link& link_;
+  Workspace& workspace_;
   SessionOptions options_;
   SessionResult result_;
   Phase phase_ = Phase::kStart;
   hal::Instant started_;
   transport::Traffic traffic_before_;
   int next_table_ = 0;
-  std::unique_ptr<Push> push_;
-  std::unique_ptr<Pull> pull_;
+  std::optional<Push> push_;
+  std::optional<Pull> pull_;
 };
 
 // Facts that a session leaves in the store (store::Store::Fact), for `status` and for the next one.

@@ -261,7 +261,7 @@ TEST(Outcomes, AttemptsAreCounted) {
 
 TEST(Outcomes, Cancelled_WhatTheServerHasIsRecognisedLater) {
   d.Put(a, R"("value":1)");
-  agent::Push push(*d.store, *d.wire, scene.clock(), {});
+  agent::Push push(*d.store, *d.wire, scene.clock(), {}, TheWorkspace());
   d.wire->on_request = [&](const transport::Request&, int) {
     return Fate{.kind = Fate::Kind::kPass, .meanwhile = [&] { push.Cancel(); }};
   };

@@ -379,7 +379,7 @@ TEST(Pulls, ACleanDeviceMakesNoPushRequest) {
 
 TEST(Pulls, CancelledBeforeTheFirstPageStoresNothing) {
   scene.TheyPut(a, R"("value":1)");
-  agent::Pull pull(*d.store, *d.wire, *d.table, {});
+  agent::Pull pull(*d.store, *d.wire, *d.table, {}, TheWorkspace());
   pull.Cancel();
   CHECK(pull.Step(hal::Duration()));
   CHECK(pull.result().outcome.error().code == Code::kCancelled);

@@ -161,7 +161,7 @@ TEST(Pushes, GapI_CancelledBetweenTheAnswerAndItsRecording) {
   for (const char* name : {"a", "b", "c"}) d.Put(scene.S(name), R"("value":1)");
   agent::PushOptions options;
   options.write_back_interval = hal::Duration::Seconds(100);  // outcomes are gathered meanwhile
-  agent::Push push(*d.store, *d.wire, scene.clock(), options);
+  agent::Push push(*d.store, *d.wire, scene.clock(), options, TheWorkspace());
   while (d.wire->exchanges.size() < 2) push.Step(hal::Duration::Milliseconds(100));
   push.Cancel();
   while (!push.Step(hal::Duration::Milliseconds(100))) {

@@ -168,7 +168,7 @@ std::string Device::Get(const std::string& id, const char* column) {
 
 SessionResult Device::Visit(const SessionOptions& wanted, Obey obey) {
   if (obey == Obey::kNothing) (void)store->SetFact(agent::kFactRetryAfter, "");
-  agent::Session session(*store, *wire, scene_.clock(), link_, wanted);
+  agent::Session session(*store, *wire, scene_.clock(), link_, TheWorkspace(), wanted);
   int steps = 0;
   while (!session.Step(hal::Duration::Milliseconds(100))) {
     CHECK_TRUE_TEXT(++steps < 100000, "the session does not end");

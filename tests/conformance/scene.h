@@ -24,6 +24,7 @@
 #include "hal/sim/sim_link.h"
 #include "hal/sim/sim_random.h"
 #include "hal/sim/sim_storage.h"
+#include "tests/agent/sync/the_workspace.h"
 #include "tests/conformance/wiretap.h"
 #include "transport/sim/sim_server.h"
 

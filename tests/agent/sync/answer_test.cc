@@ -4,6 +4,7 @@
 
 #include <CppUTest/TestHarness.h>
 
+#include <memory>
 #include <string>
 
 using namespace holdfast;
@@ -103,10 +104,10 @@ void Fill(Answer& answer, Status status, bool is_json, const char* etag, const c
 
 }  // namespace
 
-TEST_GROUP(Answer){};
+TEST_GROUP(Answer) { std::unique_ptr<Answer> answer_ = std::make_unique<Answer>(); };
 
 TEST(Answer, EveryStatusAndBodyHasOneMeaning) {
-  Answer answer;
+  Answer& answer = *answer_;
   for (const Case& c : kCases) {
     Fill(answer, c.status, c.is_json, c.etag, c.body);
     const Judgement judgement = JudgeWrite(c.method, "r1", answer);
@@ -115,7 +116,7 @@ TEST(Answer, EveryStatusAndBodyHasOneMeaning) {
 }
 
 TEST(Answer, AStopSaysWhatTheEngineDoesNext) {
-  Answer answer;
+  Answer& answer = *answer_;
   Fill(answer, Status::kUnauthorized, false, "", "log in");
   CHECK(Classify(JudgeWrite(Method::kInsert, "r1", answer).error) == Disposition::kStop);
   Fill(answer, Status::kThrottled, false, "", "");
@@ -125,7 +126,7 @@ TEST(Answer, AStopSaysWhatTheEngineDoesNext) {
 }
 
 TEST(Answer, ACutExchangeIsTheTransportsError) {
-  Answer answer;
+  Answer& answer = *answer_;
   answer.OnDone(Error{Code::kTimeout});
   const Judgement judgement = JudgeWrite(Method::kInsert, "r1", answer);
   STRCMP_EQUAL("stop", VerdictName(judgement.verdict));
@@ -133,7 +134,7 @@ TEST(Answer, ACutExchangeIsTheTransportsError) {
 }
 
 TEST(Answer, ABodyWithoutEndIsRefusedNotStored) {
-  Answer answer;
+  Answer& answer = *answer_;
   const std::string chunk(64 << 10, 'x');
   Result<void> fed;
   int chunks = 0;
@@ -147,7 +148,7 @@ TEST(Answer, ABodyWithoutEndIsRefusedNotStored) {
 }
 
 TEST(Answer, ALookupOfAnotherRowIsNoAnswer) {
-  Answer answer;
+  Answer& answer = *answer_;
   Fill(answer, Status::kOk, true, "AQ", kOtherRow);
   STRCMP_EQUAL("stop", VerdictName(JudgeLookup("r1", answer).verdict));
   Fill(answer, Status::kOk, true, "AQ", kOurRow);

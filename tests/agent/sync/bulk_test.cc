@@ -80,7 +80,8 @@ TEST(Bulk, WhatAServerTakesIsRememberedForADayAtItsUrl) {
     transport::SimTransport transport(world.server, world.clock);
     agent::SessionOptions options;
     options.server_url = url;
-    agent::Session session(*world.store, transport, world.clock, world.link, options);
+    agent::Session session(*world.store, transport, world.clock, world.link, TheWorkspace(),
+                           options);
     while (!session.Step(hal::Duration::Milliseconds(100))) {
     }
     CHECK(session.result().outcome.ok());
@@ -110,7 +111,8 @@ TEST(Bulk, ARememberedServerThatHasBecomeAPlainOneIsAskedInThePlainWay) {
   agent::SessionOptions options;
   options.server_url = "https://a";
   for (int visit = 0; visit < 2; ++visit) {
-    agent::Session session(*world.store, transport, world.clock, world.link, options);
+    agent::Session session(*world.store, transport, world.clock, world.link, TheWorkspace(),
+                           options);
     while (!session.Step(hal::Duration::Milliseconds(100))) {
     }
     CHECK(session.result().outcome.ok());
@@ -337,7 +339,7 @@ TEST(Bulk, AClonedDeviceGoesOnAsAnotherAndNobodyLosesARow) {
   const std::string name(one.store->installation_id());
   STRCMP_EQUAL(name.c_str(), std::string(image.store->installation_id()).c_str());
   const auto push = [&](store::Store& store, transport::Transport& way) {
-    agent::Session session(store, way, one.clock, one.link, {});
+    agent::Session session(store, way, one.clock, one.link, TheWorkspace(), {});
     while (!session.Step(hal::Duration::Milliseconds(100))) {
     }
     return session.result();

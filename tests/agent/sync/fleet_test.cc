@@ -16,6 +16,7 @@
 
 #include "hal/base/prng.h"
 #include "hal/base/query.h"
+#include "tests/agent/sync/the_workspace.h"
 #include "transport/wire.h"
 
 namespace holdfast::test {
@@ -276,7 +277,7 @@ class Run {
       blocked_.insert({device.number(), waiting.row});
     }
     agent::Session session(device.store(), device.transport(), device.clock(), device.link(),
-                           options);
+                           TheWorkspace(), options);
     int steps = 0;
     while (!session.Step(hal::Duration::Milliseconds(100))) {
       if (++steps < 50'000) continue;

@@ -268,8 +268,7 @@ TEST(Upload, TheBodyIsTheRow) {
   }
   auto table = world.store->DefineTable({.name = "mixed", .columns = columns});
   CHECK(table.ok());
-  auto body = agent::LargeBody::Create(*world.store);
-  CHECK(body.ok());
+  agent::LargeBody body(*world.store, TheWorkspace().large_body);
   std::int64_t after = 0;
   const std::size_t sizes[] = {0, 1, 8191, 8192, 8193, 12288, 12289, 24577, 300001};
   for (const std::size_t size : sizes) {
@@ -287,13 +286,13 @@ TEST(Upload, TheBodyIsTheRow) {
     auto found = world.store->Next(after, ~0ULL, operation);
     CHECK(found.ok() && *found);
     after = operation.sequence;
-    CHECK((*body)->Begin(operation, limits::kUploadBytes).ok());
+    CHECK(body.Begin(operation, limits::kUploadBytes).ok());
     for (;;) {
-      auto whole = (*body)->Step();
+      auto whole = body.Step();
       CHECK(whole.ok());
       if (*whole) break;
     }
-    const store::Upload& upload = (*body)->upload();
+    const store::Upload& upload = body.upload();
     std::string packed(upload.bytes, '\0'), json(4 << 20, '\0'), wanted(4 << 20, '\0');
     CHECK(world.store->ReadUpload(upload.sequence, 0, packed).ok());
     auto unpacked = wire::Unpack(packed, json);

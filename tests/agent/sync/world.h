@@ -17,6 +17,7 @@
 #include "hal/sim/sim_link.h"
 #include "hal/sim/sim_random.h"
 #include "hal/sim/sim_storage.h"
+#include "tests/agent/sync/the_workspace.h"
 #include "transport/sim/sim_server.h"
 #include "transport/sim/sim_transport.h"
 
@@ -74,7 +75,7 @@ class World {
   }
 
   agent::SessionResult Visit(const agent::SessionOptions& options) {
-    agent::Session session(*store, transport, clock, link, options);
+    agent::Session session(*store, transport, clock, link, TheWorkspace(), options);
     int steps = 0;
     while (!session.Step(hal::Duration::Milliseconds(100))) {
       CHECK_TRUE_TEXT(++steps < 200000, "the session does not end");
