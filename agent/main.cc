@@ -12,6 +12,7 @@
 #include "agent/cli/commands.h"
 #include "agent/cli/signals.h"
 #include "agent/platform/linux_parts.h"
+#include "agent/platform/memory_hooks.h"
 #include "hal/linux/linux_clock.h"
 #include "hal/linux/linux_random.h"
 #include "hal/linux/linux_storage.h"
@@ -54,6 +55,10 @@ class LinuxPlatform : public Platform {
 };
 
 int Main(int argc, char** argv) {
+  if (!platform::InstallMemoryHooks()) {
+    std::fputs("holdfast: no memory\n", stderr);
+    return int(Exit::kFailed);
+  }
   CatchSignals();
   LinuxPlatform platform;
   const std::span<const char* const> words(argv + (argc > 0 ? 1 : 0),

@@ -5,6 +5,8 @@
 
 #include <new>
 
+#include "hal/base/memory.h"
+
 namespace holdfast::wire {
 namespace {
 
@@ -17,12 +19,24 @@ Bytef* In(std::string_view text) {
   return reinterpret_cast<Bytef*>(const_cast<char*>(text.data()));
 }
 
+void* Allocate(void*, uInt count, uInt bytes) {
+  return memory::AllocateZeroed(memory::Pool::kGzip, count, bytes);
+}
+void Free(void*, void* block) { memory::Free(block); }
+
+z_stream NewStream() {
+  z_stream stream{};
+  stream.zalloc = Allocate;
+  stream.zfree = Free;
+  return stream;
+}
+
 Error NoMemory() { return {Code::kNoMemory, Origin::kNone, 0, "zlib has no memory"}; }
 
 }  // namespace
 
 struct GzipPacker::State {
-  z_stream stream{};
+  z_stream stream = NewStream();
   bool ready = false;
   ~State() {
     if (ready) deflateEnd(&stream);
@@ -72,7 +86,7 @@ std::size_t GzipPacker::Feed(std::string_view& text, bool last, std::span<char> 
 }
 
 Result<std::string_view> Unpack(std::string_view gzip, std::span<char> out) {
-  z_stream stream{};
+  z_stream stream = NewStream();
   if (inflateInit2(&stream, kWindowBits + kGzip) != Z_OK) return NoMemory();
   stream.next_in = In(gzip);
   stream.avail_in = uInt(gzip.size());

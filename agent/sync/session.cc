@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/sync/session.h"
 
+#include <algorithm>
 #include <cinttypes>
 #include <cstdio>
 #include <cstdlib>
 
 #include "agent/sync/known_server.h"
 #include "hal/base/log.h"
+#include "hal/base/memory.h"
 
 namespace holdfast::agent {
 
@@ -151,7 +153,28 @@ Result<void> Session::NoteServer() {
   return Ok();
 }
 
+// For `status`, which is another process. Written when it says something new.
+Result<void> Session::NoteMemory() {
+  if (memory::Total().most == 0) return Ok();  // nobody counts it
+  FixedString<512> before, now;
+  bool is_news = false;
+  HF_TRY(store_.Fact(kFactMemory, before));
+  const char* at = before.c_str();
+  for (std::size_t pool = 0; pool < memory::kPools; ++pool) {
+    char* end = nullptr;
+    const std::size_t noted = std::strtoull(at, &end, 10);
+    const std::size_t most = memory::UseOf(memory::Pool(pool)).most;
+    is_news = is_news || end == at || most > noted + noted / 8;
+    at = end;
+    char number[24];
+    std::snprintf(number, sizeof number, "%zu ", std::max(most, noted));
+    HF_TRY(now.Append(number));
+  }
+  return is_news ? store_.SetFact(kFactMemory, now.view()) : Ok();
+}
+
 Result<void> Session::LeaveFacts() {
+  HF_TRY(NoteMemory());
   char text[480];
   const hal::WallTime wall = clock_.Wall();
   const std::int64_t now_ms = wall.quality == hal::WallQuality::kUnset ? 0 : wall.unix_ms;

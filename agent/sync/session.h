@@ -66,6 +66,7 @@ class Session {
   Result<void> RecallServer();
   Result<void> NoteServer();
   Result<void> LeaveFacts();
+  Result<void> NoteMemory();
 
   store::Store& store_;
   transport::Transport& transport_;
@@ -87,6 +88,8 @@ inline constexpr std::string_view kFactRetryAfter = "retryAfter";    // "<boot i
 inline constexpr std::string_view kFactLastSuccess = "lastSuccess";  // unix ms, or "unknown"
 inline constexpr std::string_view kFactLastError = "lastError";  // "<unix ms> <disposition> <text>"
 inline constexpr std::string_view kFactServer = "server";        // as it names itself
+inline constexpr std::string_view kFactMemory =
+    "memory";  // most bytes of each pool, in their order
 
 }  // namespace holdfast::agent
 

@@ -71,6 +71,17 @@ inline constexpr std::size_t kResolutionsKept = 10'000;
 inline constexpr std::size_t kConfigFileBytes = 256 << 10;
 inline constexpr std::size_t kLogLineBytes = 1024;
 
+// What the program may take from the heap, by pool (hal/base/memory.h). Twice what was measured or
+// more; a large row is in memory once, while it is written. Of the program's, most is buffers for
+// rows of 1 MiB, which small rows leave untouched.
+inline constexpr std::size_t kProgramMemory = 12u << 20;
+inline constexpr std::size_t kSqliteMemory = kLargeRowBytes + (4u << 20);
+inline constexpr std::size_t kTlsMemory = 2u
+                                          << 20;  // a connection: 35 KiB; all public CAs: 0.5 MiB
+inline constexpr std::size_t kHttpsMemory = 512 << 10;
+inline constexpr std::size_t kCoapMemory = 256 << 10;
+inline constexpr std::size_t kGzipMemory = 1 << 20;
+
 static_assert(kOwnVersionBytes <= kVersionBytes);
 static_assert(kLargeRowBytes / 3 * 4 + kRowBytes <= kUploadBytes, "a blob as base64 has to fit");
 static_assert(kColumns <= 64, "masks of columns are 64 bits wide");
