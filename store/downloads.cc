@@ -40,10 +40,7 @@ Result<void> SqliteStore::NoteDownload(const Table& table, std::string_view id,
 Result<void> SqliteStore::PutDownload(std::uint64_t offset, std::string_view piece) {
   HF_ASSERT(offset % kUploadPiece == 0 && piece.size() <= kUploadPiece);
   HF_TRY(As(Writer::kHoldfast));
-  HF_TRY(Ready(put_piece_));
-  put_piece_.Bind(1, kFirstPlace - std::int64_t(offset / kUploadPiece));
-  put_piece_.BindBlob(2, piece);
-  return RunReady(put_piece_);
+  return PutPiece(kFirstPlace - std::int64_t(offset / kUploadPiece), piece);
 }
 
 Result<void> SqliteStore::ReadDownload(std::uint64_t offset, std::span<char> out) {
@@ -75,20 +72,7 @@ Result<Applied> SqliteStore::ApplyLong(const Table& table, RowView server_row,
   }
   HF_TRY_ASSIGN(const Applied applied, ApplyRemote(table, row.view()));
   if (applied != Applied::kStored || places.empty()) return applied;
-  std::string sets;
-  for (std::size_t i = 0; i < places.size(); ++i) {
-    const std::string room = "zeroblob(?" + std::to_string(i + 2) + ")";
-    sets += (i == 0 ? "" : ",") +
-            QuoteName(table.columns()[std::size_t(places[i].column)].name.view()) + "=" +
-            (places[i].type == ValueType::kBlob ? room : "CAST(" + room + " AS TEXT)");
-  }
-  Statement make_room("UPDATE " + own.quoted_name + " SET " + sets + " WHERE id=?1");
-  HF_TRY(Ready(make_room));
-  make_room.Bind(1, FindText(server_row, kId));
-  for (std::size_t i = 0; i < places.size(); ++i) {
-    make_room.Bind(int(i) + 2, std::int64_t(places[i].bytes));
-  }
-  HF_TRY(RunReady(make_room));
+  HF_TRY(MakeRoom(own, FindText(server_row, kId), places));
   return applied;
 }
 

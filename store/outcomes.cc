@@ -110,7 +110,7 @@ Result<void> SqliteStore::CompleteOne(const Completion& completion, Tally& tally
   table.complete.BindOptional(3, completion.created_at.view());
   table.complete.BindOptional(4, completion.updated_at.view());
   table.complete.Bind(5, taken_off);
-  HF_TRY(RunReady(table.complete));
+  HF_TRY(RunOnRow(table.complete, table, completion.id.view()));
   if (sqlite3_changes(database_) > 0) return Ok();
   return HandOver(completion, table);
 }
@@ -135,7 +135,7 @@ Result<void> SqliteStore::HandOver(const Completion& completion, SqliteTable& ta
     table.complete.BindOptional(3, completion.created_at.view());
     table.complete.BindOptional(4, completion.updated_at.view());
     table.complete.Bind(5, std::int64_t{0});
-    HF_TRY(RunReady(table.complete));
+    HF_TRY(RunOnRow(table.complete, table, completion.id.view()));
   } else {
     HF_TRY(Ready(shadow_delete_));
     {
@@ -180,7 +180,7 @@ Result<void> SqliteStore::WriteServerRow(SqliteTable& table, const Completion& c
   write.Bind(1, completion.id.view());
   int next = 2;
   HF_TRY(BindColumns(write, table, completion.row, mask, next));
-  return RunReady(write);
+  return RunOnRow(write, table, completion.id.view(), mask);
 }
 
 // A sequence is never used twice, also when the highest one leaves.
@@ -288,7 +288,7 @@ Result<void> SqliteStore::Drop(std::int64_t sequence, std::int64_t changes) {
   HF_TRY(Ready(table.take_off));
   table.take_off.Bind(1, operation.id.view());
   table.take_off.Bind(2, sequence);
-  HF_TRY(RunReady(table.take_off));
+  HF_TRY(RunOnRow(table.take_off, table, operation.id.view()));
   HF_TRY(Ready(remove_shadow_of_));
   remove_shadow_of_.Bind(1, table.name());
   remove_shadow_of_.Bind(2, operation.id.view());

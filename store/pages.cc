@@ -6,8 +6,15 @@
 namespace holdfast::store {
 namespace {
 
-std::string TokenKey(const Table& table, std::string_view query_id) {
-  return "deltaToken|" + std::string(table.name()) + "|" + std::string(query_id);
+using Key = FixedString<limits::kTableNameBytes + 2 * limits::kIdBytes>;
+
+Result<Key> TokenKey(const Table& table, std::string_view query_id) {
+  Key key;
+  for (const std::string_view part :
+       {std::string_view("deltaToken|"), table.name(), std::string_view("|"), query_id}) {
+    HF_TRY(key.Append(part));
+  }
+  return key;
 }
 
 bool IsTrue(const Field* field) {
@@ -46,10 +53,10 @@ Result<void> SqliteStore::EndPage(const Table& table, std::string_view query_id,
   HF_ASSERT(open_ == Open::kPage);
   Result<void> done;
   if (!token.empty()) {
-    const std::string key = TokenKey(table, query_id);
-    done = Ready(set_config_);
+    Result<Key> key = TokenKey(table, query_id);
+    done = key ? Ready(set_config_) : key.error();
     if (done) {
-      set_config_.Bind(1, key);
+      set_config_.Bind(1, key->view());
       set_config_.Bind(2, token);
       done = RunReady(set_config_);
     }
@@ -155,26 +162,26 @@ Result<Applied> SqliteStore::ApplyRemote(const Table& table, RowView server_row)
   write.BindOptional(next, version);
   write.BindOptional(next + 1, FindText(server_row, kCreatedAt));
   write.BindOptional(next + 2, FindText(server_row, kUpdatedAt));
-  HF_TRY(RunReady(write));
+  HF_TRY(there ? RunOnRow(write, own, id, mask) : RunReady(write));
   return Applied::kStored;
 }
 
 Result<TimestampText> SqliteStore::DeltaToken(const Table& table, std::string_view query_id) {
-  const std::string key = TokenKey(table, query_id);
+  HF_TRY_ASSIGN(const Key key, TokenKey(table, query_id));
   TimestampText token;
   HF_TRY(Ready(get_config_));
   const Using use(get_config_);
-  get_config_.Bind(1, key);
+  get_config_.Bind(1, key.view());
   HF_TRY_ASSIGN(const bool found, get_config_.Step());
   if (found) HF_TRY(token.Assign(get_config_.Text(0)));
   return token;
 }
 
 Result<void> SqliteStore::ForgetDeltaTokens(const Table& table) {
-  const std::string from = TokenKey(table, ""),
-                    to = "deltaToken|" + std::string(table.name()) + "}";
+  HF_TRY_ASSIGN(const Key from, TokenKey(table, ""));
+  const std::string to = "deltaToken|" + std::string(table.name()) + "}";
   HF_TRY(Ready(remove_config_));
-  remove_config_.Bind(1, from);
+  remove_config_.Bind(1, from.view());
   remove_config_.Bind(2, to);
   return RunReady(remove_config_);
 }

@@ -139,8 +139,8 @@ Result<bool> SqliteStore::IsUntouched(const Operation& operation, RowView server
   const bool known = !op_changes_.IsNull(5);
   if (!known && !operation.base_version.empty()) return true;  // nobody can tell
   const std::string_view text = op_changes_.Text(5);
-  const std::unique_ptr<char[]> room(new char[text.size() + 1]);
-  Arena arena({room.get(), text.size() + 1});
+  if (text.size() >= kCopiesBytes) return true;  // nor here
+  Arena arena({copies_.get(), kCopiesBytes});
   ContentValues before;
   if (known) HF_TRY(ParseContent(text, table, arena, before));
   const auto columns = table.columns();
@@ -161,9 +161,7 @@ Result<bool> SqliteStore::TakeTheirs(const Operation& operation, RowView server_
   if (operation.kind == Kind::kDelete) return IsUntouched(operation, server_row);
   SqliteTable& table = Own(*operation.table);
   HF_TRY_ASSIGN(const std::uint64_t written, WrittenColumns(operation, server_row));
-  const std::size_t bytes = 2 * limits::kRowBytes;
-  const std::unique_ptr<char[]> room(new char[bytes]);
-  Arena arena({room.get(), bytes});
+  Arena arena({copies_.get(), kCopiesBytes});
   RowFields local, base, theirs;
   HF_TRY_ASSIGN(const Copies copies, LoadCopies(operation.sequence, arena, local, base));
   if (copies.base.empty() && operation.kind == Kind::kUpdate) return true;  // nobody can tell

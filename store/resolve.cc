@@ -8,8 +8,6 @@
 namespace holdfast::store {
 namespace {
 
-constexpr std::size_t kCopiesBytes = 2 * limits::kRowBytes;  // the device's copy and the base
-
 bool IsDeleted(RowView row) {
   const Field* deleted = Find(row, kDeleted);
   return deleted != nullptr && !deleted->value.is_null() && deleted->value.integer != 0;
@@ -116,8 +114,7 @@ Result<void> SqliteStore::FillFromBase(const Operation& operation, RowView serve
 
 Result<void> SqliteStore::KeepServer(const Operation& operation, RowView server_row) {
   RowFields base, whole;
-  const std::unique_ptr<char[]> room(new char[kCopiesBytes]);
-  Arena arena({room.get(), kCopiesBytes});
+  Arena arena({copies_.get(), kCopiesBytes});
   // Of a large row only the size is known; it comes with the next pull.
   const bool unseen = holdfast::Find(server_row, kBytesOfRow) != nullptr;
   if (operation.kind != Kind::kDelete && !server_row.empty() && !IsDeleted(server_row) && !unseen) {
@@ -131,7 +128,7 @@ Result<void> SqliteStore::KeepServer(const Operation& operation, RowView server_
   table.complete.Bind(1, operation.id.view());
   for (int column = 2; column <= 4; ++column) table.complete.BindNull(column);
   table.complete.Bind(5, std::int64_t{0});
-  HF_TRY(RunReady(table.complete));
+  HF_TRY(RunOnRow(table.complete, table, operation.id.view()));
   RowFields gone;
   if (server_row.empty()) {
     HF_TRY(gone.Add(kId, ColumnType::kText, Value::Text(operation.id.view())));

@@ -70,6 +70,14 @@ Result<void> Statement::Open(sqlite3* database) {
   return Ok();
 }
 
+Result<void> Statement::Open(sqlite3* database, std::string_view sql) {
+  HF_ASSERT(statement_ == nullptr);
+  const int code =
+      sqlite3_prepare_v3(database, sql.data(), int(sql.size()), 0, &statement_, nullptr);
+  if (code != SQLITE_OK) return SqlError(code);
+  return Ok();
+}
+
 void Statement::Bind(int index, std::string_view text) {
   Note(sqlite3_bind_text(statement_, index, Bytes(text), int(text.size()), SQLITE_STATIC));
 }
@@ -138,16 +146,15 @@ Value Statement::At(int column) {
   }
 }
 
-Result<void> BlobHandle::Open(sqlite3* database, const std::string& table,
-                              const std::string& column, std::int64_t row, bool write) {
+Result<void> BlobHandle::Open(sqlite3* database, const char* table, const char* column,
+                              std::int64_t row, bool write) {
   Close();
-  const int code = sqlite3_blob_open(database, "main", table.c_str(), column.c_str(), row,
-                                     write ? 1 : 0, &blob_);
+  HF_TRY(column_.Assign(column));
+  const int code = sqlite3_blob_open(database, "main", table, column, row, write ? 1 : 0, &blob_);
   if (code != SQLITE_OK) {
     Close();
     return SqlError(code);
   }
-  column_ = column;
   row_ = row;
   return Ok();
 }

@@ -16,6 +16,8 @@
 #include <string>
 #include <string_view>
 
+#include "hal/base/fixed_string.h"
+#include "hal/base/limits.h"
 #include "hal/base/result.h"
 #include "hal/base/row.h"
 
@@ -39,6 +41,8 @@ class Statement {
   void Assign(std::string sql);
   bool assigned() const { return !sql_.empty(); }
   Result<void> Open(sqlite3* database);
+  // A statement for one use, whose text need not stay.
+  Result<void> Open(sqlite3* database, std::string_view sql);
 
   // Parameters count from 1. The first error is returned by the next Step().
   void Bind(int index, std::int64_t value) { Note(sqlite3_bind_int64(statement_, index, value)); }
@@ -106,11 +110,12 @@ class BlobHandle {
   BlobHandle& operator=(const BlobHandle&) = delete;
   ~BlobHandle() { Close(); }
 
-  Result<void> Open(sqlite3* database, const std::string& table, const std::string& column,
-                    std::int64_t row, bool write);
+  // `table`, `column`: end with a NUL.
+  Result<void> Open(sqlite3* database, const char* table, const char* column, std::int64_t row,
+                    bool write);
   bool is_open() const { return blob_ != nullptr; }
-  bool Is(const std::string& column, std::int64_t row) const {
-    return is_open() && column == column_ && row == row_;
+  bool Is(std::string_view column, std::int64_t row) const {
+    return is_open() && column_ == column && row == row_;
   }
   Result<void> Read(std::uint64_t offset, std::span<char> out);
   Result<void> Write(std::uint64_t offset, std::string_view bytes);
@@ -118,7 +123,7 @@ class BlobHandle {
 
  private:
   sqlite3_blob* blob_ = nullptr;
-  std::string column_;
+  FixedString<limits::kColumnNameBytes> column_;
   std::int64_t row_ = 0;
 };
 

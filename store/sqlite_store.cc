@@ -34,8 +34,9 @@ Result<std::unique_ptr<Store>> Store::Open(const Options& options, hal::Storage&
 }
 
 SqliteStore::SqliteStore()
-    : scratch_(new char[kScratchBytes]),
+    : scratch_(new (std::nothrow) char[kScratchBytes]),
       scratch_arena_({scratch_.get(), kScratchBytes}),
+      copies_(new (std::nothrow) char[kCopiesBytes]),
       begin_("BEGIN IMMEDIATE"),
       begin_reading_("BEGIN"),
       commit_("COMMIT"),
@@ -157,6 +158,9 @@ SqliteStore::~SqliteStore() {
 
 Result<void> SqliteStore::Start(const Options& options, hal::Storage& storage,
                                 hal::Random& random) {
+  if (!scratch_ || !copies_) {
+    return Error{Code::kNoMemory, Origin::kNone, 0, "no memory for the store"};
+  }
   storage_ = &storage;
   random_ = &random;
   path_ = options.path;
@@ -171,8 +175,11 @@ Result<void> SqliteStore::Start(const Options& options, hal::Storage& storage,
       storage.vfs_name());
   if (code != SQLITE_OK) return Explain(SqlError(code));
   sqlite3_busy_timeout(database_, int(options.busy_timeout.milliseconds()));
-  const std::string cache = "PRAGMA cache_size=-" + std::to_string(options.cache_bytes / 1024);
-  HF_TRY(Raw(cache.c_str()));
+  char cache_size[48];
+  std::snprintf(cache_size, sizeof cache_size, "PRAGMA cache_size=-%zu",
+                std::size_t(options.cache_bytes) / 1024);
+  HF_TRY(cache_size_.Assign(cache_size));
+  HF_TRY(Raw(cache_size_.c_str()));
   HF_TRY(Raw("PRAGMA journal_mode=WAL"));
   HF_TRY(Raw("PRAGMA synchronous=FULL"));
   HF_TRY(Raw(kAutoCheckpoint));
@@ -293,19 +300,32 @@ Result<void> SqliteStore::RunReady(Statement& statement) {
 
 // ------------------------------------------------------------------------------------------- facts
 
+namespace {
+
+constexpr std::size_t kFactKeyBytes = 64;
+
+Result<void> FactId(std::string_view key, FixedString<kFactKeyBytes>& id) {
+  HF_TRY(id.Assign("fact|"));
+  return id.Append(key);
+}
+
+}  // namespace
+
 Result<void> SqliteStore::SetFact(std::string_view key, std::string_view value) {
-  const std::string id = "fact|" + std::string(key);
+  FixedString<kFactKeyBytes> id;
+  HF_TRY(FactId(key, id));
   HF_TRY(Ready(set_config_));
-  set_config_.Bind(1, id);
+  set_config_.Bind(1, id.view());
   set_config_.Bind(2, value);
   return RunReady(set_config_);
 }
 
 Result<bool> SqliteStore::Fact(std::string_view key, FixedString<512>& value) {
-  const std::string id = "fact|" + std::string(key);
+  FixedString<kFactKeyBytes> id;
+  HF_TRY(FactId(key, id));
   HF_TRY(Ready(get_config_));
   const Using use(get_config_);
-  get_config_.Bind(1, id);
+  get_config_.Bind(1, id.view());
   HF_TRY_ASSIGN(const bool found, get_config_.Step());
   if (!found) return false;
   HF_TRY(value.Assign(get_config_.Text(0)));

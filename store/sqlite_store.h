@@ -209,12 +209,29 @@ class SqliteStore final : public Store {
   Result<void> OpenLong(const Table& table, std::string_view id, int column, bool write);
   Result<void> ReadPieces(std::int64_t first_place, int step, std::uint64_t offset,
                           std::span<char> out);
+  Result<void> PutPiece(std::int64_t place, std::string_view piece);
+  Result<void> RemovePieces(std::int64_t from, std::int64_t to);
+
+  // long_rows.cc
+  // An update of holdfast's own, of the row `id`; `changes`: columns of the program's that it sets.
+  Result<void> RunOnRow(Statement& update, SqliteTable& table, std::string_view id,
+                        std::uint64_t changes = 0);
+  Result<bool> MayBeShort(const SqliteTable& table, std::span<const LongPlace> places);
+  Result<void> RunOnLongRow(Statement& update, SqliteTable& table, std::string_view id,
+                            std::span<const LongPlace> places);
+  Result<std::size_t> FindLongValues(SqliteTable& table, std::string_view id, std::uint64_t changes,
+                                     std::span<LongPlace> places);
+  Result<void> MoveLong(SqliteTable& table, std::string_view id, const LongPlace& place,
+                        std::int64_t& aside, bool back);
+  Result<void> MakeRoom(const SqliteTable& table, std::string_view id,
+                        std::span<const LongPlace> places);
 
   // sender.cc
   Result<void> LoadNames();
   Result<void> NoteApplied(std::int64_t sequence);
 
   // recognise.cc
+  static constexpr std::size_t kCopiesBytes = 2 * limits::kRowBytes;
   Result<std::uint64_t> WrittenColumns(const Operation& operation, RowView server_row);
   Result<bool> IsUntouched(const Operation& operation, RowView server_row);
   Result<bool> TakeTheirs(const Operation& operation, RowView server_row, bool by_others);
@@ -225,6 +242,7 @@ class SqliteStore final : public Store {
   hal::Storage* storage_ = nullptr;
   hal::Random* random_ = nullptr;
   std::string path_;
+  FixedString<48> cache_size_;  // the pragma
   Writer writer_ = Writer::kProgram;
   Open open_ = Open::kNone;
   bool relaxed_ = false;     // synchronous=NORMAL
@@ -238,6 +256,7 @@ class SqliteStore final : public Store {
 
   std::unique_ptr<char[]> scratch_;  // filters, and the content of one operation
   Arena scratch_arena_;
+  std::unique_ptr<char[]> copies_;  // the device's copy of a row and the base, of conflicts
   ContentValues content_;
   RowFields row_;
 

@@ -42,6 +42,16 @@ void SqliteTable::SetColumns(std::vector<Column> columns) {
       "SELECT o.changes,o.kind,r.id IS NOT NULL,o.item IS NOT NULL,o.baseVersion,r.version" +
       values + " FROM __operations o LEFT JOIN " + quoted_name +
       " r ON r.id=o.itemId WHERE o.sequence=?1");
+  std::string sizes_of;
+  for (const Column& column : columns_) {
+    const std::string name = QuoteName(column.name.view());
+    sizes_of += ",ifnull(octet_length(" + name + "),0),typeof(" + name + ")";
+  }
+  sizes.Assign("SELECT " + (sizes_of.empty() ? "0" : sizes_of.substr(1)) + " FROM " + quoted_name +
+               " WHERE id=?1");
+  if (!shape.row_key.empty()) {
+    key_of.Assign("SELECT " + shape.row_key + " FROM " + quoted_name + " WHERE id=?1");
+  }
   find.Assign(
       "SELECT version,__op,__op IS NOT NULL AND EXISTS(SELECT 1 FROM __operations WHERE "
       "sequence=r.__op AND itemId=r.id AND tableName=" +

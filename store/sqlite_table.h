@@ -53,6 +53,8 @@ class SqliteTable final : public Table {
   Statement columns_of;  // ?1 id: the user's columns
   Statement complete;    // ?1 id ?2 version ?3 createdAt ?4 updatedAt ?5 operation to take off
   Statement take_off;    // ?1 id ?2 operation
+  Statement sizes;       // ?1 id: bytes and type of each column
+  Statement key_of;      // ?1 id: the rowid
   Statement remove;      // ?1 id
 
  private:

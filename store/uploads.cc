@@ -76,19 +76,19 @@ Result<void> SqliteStore::ReadLong(const Operation& operation, int column, std::
 
 // The handle is closed when the transaction ends.
 Result<void> SqliteStore::OpenLong(const Table& of, std::string_view id, int column, bool write) {
-  const SqliteTable& table = Own(of);
+  SqliteTable& table = Own(of);
   std::int64_t row = 0;
   {
-    Statement key("SELECT " + table.shape.row_key + " FROM " + table.quoted_name + " WHERE id=?1");
-    HF_TRY(Ready(key));
-    key.Bind(1, id);
-    HF_TRY_ASSIGN(const bool found, key.Step());
+    HF_TRY(Ready(table.key_of));
+    const Using use(table.key_of);
+    table.key_of.Bind(1, id);
+    HF_TRY_ASSIGN(const bool found, table.key_of.Step());
     if (!found) return Gone();
-    row = key.Integer(0);
+    row = table.key_of.Integer(0);
   }
-  const std::string name(table.columns()[std::size_t(column)].name.view());
-  if (long_value_.Is(name, row)) return Ok();
-  auto opened = long_value_.Open(database_, table.shape.name, name, row, write);
+  const auto& name = table.columns()[std::size_t(column)].name;
+  if (long_value_.Is(name.view(), row)) return Ok();
+  auto opened = long_value_.Open(database_, table.shape.name.c_str(), name.c_str(), row, write);
   if (!opened) return Explain(opened.error());
   return Ok();
 }
@@ -102,8 +102,12 @@ Result<void> SqliteStore::AppendUpload(std::int64_t sequence, std::uint64_t offs
                                        std::string_view piece) {
   HF_ASSERT(offset % kUploadPiece == 0 && piece.size() <= kUploadPiece);
   HF_TRY(As(Writer::kHoldfast));
+  return PutPiece(sequence * kPlaces + std::int64_t(offset / kUploadPiece), piece);
+}
+
+Result<void> SqliteStore::PutPiece(std::int64_t place, std::string_view piece) {
   HF_TRY(Ready(put_piece_));
-  put_piece_.Bind(1, sequence * kPlaces + std::int64_t(offset / kUploadPiece));
+  put_piece_.Bind(1, place);
   put_piece_.BindBlob(2, piece);
   return RunReady(put_piece_);
 }
@@ -180,9 +184,13 @@ Result<void> SqliteStore::RemoveUpload(std::int64_t sequence) {
   HF_TRY(Ready(remove_upload_));
   remove_upload_.Bind(1, sequence);
   HF_TRY(RunReady(remove_upload_));
+  return RemovePieces(sequence * kPlaces, (sequence + 1) * kPlaces);
+}
+
+Result<void> SqliteStore::RemovePieces(std::int64_t from, std::int64_t to) {
   HF_TRY(Ready(remove_pieces_));
-  remove_pieces_.Bind(1, sequence * kPlaces);
-  remove_pieces_.Bind(2, (sequence + 1) * kPlaces);
+  remove_pieces_.Bind(1, from);
+  remove_pieces_.Bind(2, to);
   return RunReady(remove_pieces_);
 }
 
