@@ -5,6 +5,8 @@
 #include <mbedtls/ssl.h>
 #include <mbedtls/x509.h>
 
+#include "transport/tls/tls_error.h"
+
 namespace holdfast::transport::https {
 namespace {
 
@@ -60,13 +62,13 @@ Error Handshake(int curl_code, const Circumstances& facts) {
     case MBEDTLS_ERR_SSL_DECODE_ERROR:
     case MBEDTLS_ERR_SSL_INVALID_MAC:
       return Tls(Code::kBadAnswer, facts.tls_code, "what answers there does not speak TLS");
-    case MBEDTLS_ERR_SSL_ALLOC_FAILED:
-    case MBEDTLS_ERR_X509_ALLOC_FAILED:
-      return Tls(Code::kNoMemory, facts.tls_code, "no memory for a TLS handshake");
     case MBEDTLS_ERR_SSL_BAD_PROTOCOL_VERSION:
       return Tls(Code::kTlsUntrusted, facts.tls_code, "the server offers only outdated TLS");
-    default: return Tls(Code::kTlsUntrusted, facts.tls_code, "the TLS handshake failed");
+    default: break;
   }
+  return IsWantOfMemory(facts.tls_code)
+             ? Tls(Code::kNoMemory, facts.tls_code, "no memory for a TLS handshake")
+             : Tls(Code::kTlsUntrusted, facts.tls_code, "the TLS handshake failed");
 }
 
 Error Broken(int curl_code, const Circumstances& facts) {

@@ -7,11 +7,15 @@
 
 #include "transport/tls/civil_date.h"
 #include "transport/tls/file_text.h"
+#include "transport/tls/tls_error.h"
 
 namespace holdfast::transport::tls {
 namespace {
 
 Error Refused(int mbedtls_code, const char* what) {
+  if (IsWantOfMemory(mbedtls_code)) {
+    return {Code::kNoMemory, Origin::kTls, mbedtls_code, "no memory for the credentials"};
+  }
   return {Code::kInvalidArgument, Origin::kTls, mbedtls_code, what};
 }
 
