@@ -66,8 +66,9 @@ Result<void> LargeRow::Ask(std::string_view id) {
   request.table = table_.name();
   request.id = id;
   request.large = true;
-  request.have_bytes = have_;
-  if (have_ > 0) request.if_match = version_.view();
+  // All of it may be here, and a server has nothing to say to one who asks for what comes after.
+  request.have_bytes = have_ > 0 ? have_ - 1 : 0;
+  if (request.have_bytes > 0) request.if_match = version_.view();
   request.timeout = timeout_;
   return transport_.Begin(request, *this);
 }

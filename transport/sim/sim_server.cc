@@ -205,8 +205,9 @@ SimAnswer SimServer::Lookup(const Request& request) {
   if (row == nullptr) return Missing(false);
   if (row->deleted && options_.flavour == SimFlavour::kNode) return Missing(true);
   SimAnswer answer = RowAnswer(200, *row);
-  const bool rest = options_.uploads && request.have_bytes > 0 &&
-                    request.if_match == answer.version && request.have_bytes < answer.body.size();
+  const bool rest =
+      options_.uploads && request.have_bytes > 0 && request.if_match == answer.version;
+  if (rest && request.have_bytes >= answer.body.size()) return Refusal(416, "there is no more");
   if (rest) {
     answer.body_from = std::int64_t(request.have_bytes);
     answer.body.erase(0, request.have_bytes);
