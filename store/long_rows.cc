@@ -17,39 +17,20 @@ constexpr std::size_t kLongestShort = 8 << 10;
 // their places elsewhere.
 constexpr std::int64_t kFirstAside = -1'000'000;
 
-// A statement for one use, with a column and its value for each of up to 64.
-using Sql = FixedString<limits::kColumns*(limits::kColumnNameBytes * 2 + 48) + 256>;
-
-Result<void> AppendName(Sql& sql, std::string_view name) {
-  HF_TRY(sql.Append("\""));
-  for (const char& c : name) {
-    if (c == '"') HF_TRY(sql.Append("\""));
-    HF_TRY(sql.Append({&c, 1}));
-  }
-  return sql.Append("\"");
-}
-
-// "UPDATE table SET a=?2,b=?3 WHERE id=?1", or "... a='',b='' ...": `value` has ?N for the number.
-Result<void> MakeUpdate(const SqliteTable& table, std::span<const LongPlace> places,
-                        std::string_view value, Sql& sql) {
-  sql.clear();
-  HF_TRY(sql.Append("UPDATE "));
-  HF_TRY(sql.Append(table.quoted_name));
-  const char* before = " SET ";
+// "UPDATE table SET a=?2,b=?3 WHERE id=?1", or "... a='',b='' ...".
+void PutUpdate(const SqliteTable& table, std::span<const LongPlace> places, bool to_parameters,
+               TextWriter& sql) {
+  sql.Put("UPDATE ").Put(table.quoted_name).Put(" SET ");
   for (std::size_t i = 0; i < places.size(); ++i) {
-    HF_TRY(sql.Append(before));
-    before = ",";
-    HF_TRY(AppendName(sql, table.columns()[std::size_t(places[i].column)].name.view()));
-    HF_TRY(sql.Append("="));
-    const std::size_t number = value.find('N');
-    HF_TRY(sql.Append(value.substr(0, number)));
-    if (number == value.npos) continue;
-    char text[24];
-    std::snprintf(text, sizeof text, "%zu", i + 2);
-    HF_TRY(sql.Append(text));
-    HF_TRY(sql.Append(value.substr(number + 1)));
+    if (i > 0) sql.Put(',');
+    PutName(table.columns()[std::size_t(places[i].column)].name.view(), sql);
+    if (to_parameters) {
+      sql.Put("=?").PutInteger(std::int64_t(i) + 2);
+    } else {
+      sql.Put("=''");
+    }
   }
-  return sql.Append(" WHERE id=?1");
+  sql.Put(" WHERE id=?1");
 }
 
 }  // namespace
@@ -58,8 +39,10 @@ Result<void> MakeUpdate(const SqliteTable& table, std::span<const LongPlace> pla
 // full as well: it is not the last value of the row.)
 Result<void> SqliteStore::MakeRoom(const SqliteTable& table, std::string_view id,
                                    std::span<const LongPlace> places) {
-  Sql sql;
-  HF_TRY(MakeUpdate(table, places, "?N", sql));
+  char text[kSqlBytes];
+  TextWriter sql(text);
+  PutUpdate(table, places, true, sql);
+  HF_TRY(sql.Finish());
   std::uint64_t longest = 0;
   for (const LongPlace& place : places) longest = std::max(longest, place.bytes);
   const Zeros zeros{std::size_t(longest)};
@@ -125,8 +108,10 @@ Result<void> SqliteStore::RunOnLongRow(Statement& update, SqliteTable& table, st
                                        std::span<const LongPlace> places) {
   std::int64_t aside = kFirstAside;
   for (const LongPlace& place : places) HF_TRY(MoveLong(table, id, place, aside, false));
-  Sql shorten;
-  HF_TRY(MakeUpdate(table, places, "''", shorten));
+  char text[kSqlBytes];
+  TextWriter shorten(text);
+  PutUpdate(table, places, false, shorten);
+  HF_TRY(shorten.Finish());
   {
     Statement shortened;
     HF_TRY(shortened.Open(database_, shorten.view()));

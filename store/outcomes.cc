@@ -175,8 +175,8 @@ Result<void> SqliteStore::WriteServerRow(SqliteTable& table, const Completion& c
     if (index >= 0) mask |= std::uint64_t{1} << index;
   }
   if (mask == 0) return Ok();
-  Statement& write = table.For(ColumnsStatement::Use::kComplete, mask).statement;
-  HF_TRY(Ready(write));
+  HF_TRY_ASSIGN(Statement * statement, ForColumns(table, ColumnsStatement::Use::kComplete, mask));
+  Statement& write = *statement;
   write.Bind(1, completion.id.view());
   int next = 2;
   HF_TRY(BindColumns(write, table, completion.row, mask, next));

@@ -151,11 +151,10 @@ Result<Applied> SqliteStore::ApplyRemote(const Table& table, RowView server_row)
     const int index = IndexOf(own, field.name);
     if (index >= 0) mask |= std::uint64_t{1} << index;
   }
-  Statement& write =
-      own.For(there ? ColumnsStatement::Use::kRemoteUpdate : ColumnsStatement::Use::kRemoteInsert,
-              mask)
-          .statement;
-  HF_TRY(Ready(write));
+  using Use = ColumnsStatement::Use;
+  HF_TRY_ASSIGN(Statement * statement,
+                ForColumns(own, there ? Use::kRemoteUpdate : Use::kRemoteInsert, mask));
+  Statement& write = *statement;
   write.Bind(1, id);
   int next = 2;
   HF_TRY(BindColumns(write, own, server_row, mask, next));

@@ -58,8 +58,9 @@ Result<void> SqliteStore::Insert(const Table& table, RowView row, Id& id) {
   if (auto valid = CheckId(id.view()); !valid) {
     return Refuse(Code::kInvalidArgument, valid.error().what, "id");
   }
-  Statement& insert = Own(table).For(ColumnsStatement::Use::kInsert, mask).statement;
-  HF_TRY(Ready(insert));
+  HF_TRY_ASSIGN(Statement * statement,
+                ForColumns(Own(table), ColumnsStatement::Use::kInsert, mask));
+  Statement& insert = *statement;
   insert.Bind(1, id.view());
   int next = 2;
   HF_TRY(BindColumns(insert, Own(table), row, mask, next));
@@ -91,8 +92,8 @@ Result<void> SqliteStore::Put(const Table& table, RowView row, Id& id) {
   }
   HF_TRY(id.Assign(given));
   if (mask != 0) {
-    Statement& update = own.For(ColumnsStatement::Use::kUpdate, mask).statement;
-    HF_TRY(Ready(update));
+    HF_TRY_ASSIGN(Statement * statement, ForColumns(own, ColumnsStatement::Use::kUpdate, mask));
+    Statement& update = *statement;
     update.Bind(1, given);
     int next = 2;
     HF_TRY(BindColumns(update, own, row, mask, next));

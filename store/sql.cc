@@ -56,9 +56,13 @@ Result<void> Execute(sqlite3* database, const char* sql) {
   return Ok();
 }
 
-void Statement::Assign(std::string sql) {
+void Statement::Close() {
   sqlite3_finalize(statement_);
   statement_ = nullptr;
+}
+
+void Statement::Assign(std::string sql) {
+  Close();
   sql_ = std::move(sql);
 }
 
@@ -72,8 +76,8 @@ Result<void> Statement::Open(sqlite3* database) {
 
 Result<void> Statement::Open(sqlite3* database, std::string_view sql) {
   HF_ASSERT(statement_ == nullptr);
-  const int code =
-      sqlite3_prepare_v3(database, sql.data(), int(sql.size()), 0, &statement_, nullptr);
+  const int code = sqlite3_prepare_v3(database, sql.data(), int(sql.size()),
+                                      SQLITE_PREPARE_PERSISTENT, &statement_, nullptr);
   if (code != SQLITE_OK) return SqlError(code);
   return Ok();
 }
@@ -172,6 +176,15 @@ Result<void> BlobHandle::Write(std::uint64_t offset, std::string_view bytes) {
 void BlobHandle::Close() {
   sqlite3_blob_close(blob_);
   blob_ = nullptr;
+}
+
+void PutName(std::string_view name, TextWriter& sql) {
+  sql.Put('"');
+  for (const char c : name) {
+    if (c == '"') sql.Put('"');
+    sql.Put(c);
+  }
+  sql.Put('"');
 }
 
 std::string QuoteName(std::string_view name) { return Quote(name, '"'); }

@@ -20,6 +20,7 @@
 #include "hal/base/limits.h"
 #include "hal/base/result.h"
 #include "hal/base/row.h"
+#include "hal/base/text.h"
 
 namespace holdfast::store {
 
@@ -39,9 +40,10 @@ class Statement {
 
   // Another text; forgets what was prepared.
   void Assign(std::string sql);
+  void Close();
   bool assigned() const { return !sql_.empty(); }
   Result<void> Open(sqlite3* database);
-  // A statement for one use, whose text need not stay.
+  // A text that need not stay; Close() comes before another one.
   Result<void> Open(sqlite3* database, std::string_view sql);
 
   // Parameters count from 1. The first error is returned by the next Step().
@@ -127,7 +129,12 @@ class BlobHandle {
   std::int64_t row_ = 0;
 };
 
+// Room for a statement that has every column of a table twice.
+inline constexpr std::size_t kSqlBytes =
+    limits::kColumns * (2 * limits::kColumnNameBytes + 24) + 2 * limits::kTableNameBytes + 256;
+
 // "name" with its quotes doubled; 'text' likewise.
+void PutName(std::string_view name, TextWriter& sql);
 std::string QuoteName(std::string_view name);
 std::string QuoteText(std::string_view text);
 

@@ -292,6 +292,13 @@ Result<void> SqliteStore::Ready(Statement& statement) {
   return Ok();
 }
 
+Result<Statement*> SqliteStore::ForColumns(SqliteTable& table, ColumnsStatement::Use use,
+                                           std::uint64_t mask) {
+  auto statement = table.For(database_, use, mask);
+  if (!statement) return Explain(statement.error());
+  return statement;
+}
+
 Result<void> SqliteStore::RunReady(Statement& statement) {
   HF_TRY(Ready(statement));
   if (auto done = statement.Run(); !done) return Explain(done.error());

@@ -144,6 +144,8 @@ class SqliteStore final : public Store {
   Error Refuse(Code code, const char* what, std::string_view name);
   Result<void> Ready(Statement& statement);
   Result<void> RunReady(Statement& statement);
+  // Ready to be bound.
+  Result<Statement*> ForColumns(SqliteTable& table, ColumnsStatement::Use use, std::uint64_t mask);
 
   // define.cc
   struct PhysicalTable;

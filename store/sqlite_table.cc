@@ -20,7 +20,10 @@ std::optional<query::ColumnInfo> SqliteTable::Lookup(std::string_view column) co
 void SqliteTable::SetColumns(std::vector<Column> columns) {
   columns_ = std::move(columns);
   quoted_name = QuoteName(shape.name);
-  for (ColumnsStatement& cached : cache_) cached.use = ColumnsStatement::Use::kNone;
+  for (ColumnsStatement& cached : cache_) {
+    cached.use = ColumnsStatement::Use::kNone;
+    cached.last_used = 0;
+  }
 
   std::string all;
   for (const Column& column : columns_) all += "," + QuoteName(column.name.view());
@@ -64,52 +67,68 @@ void SqliteTable::SetColumns(std::vector<Column> columns) {
   remove.Assign("DELETE FROM " + quoted_name + " WHERE id=?1");
 }
 
-ColumnsStatement& SqliteTable::For(ColumnsStatement::Use use, std::uint64_t mask) {
+// Names, parameters from ?2 on, or both; returns the number of the next parameter.
+int SqliteTable::PutColumns(std::uint64_t mask, bool names, bool parameters,
+                            TextWriter& sql) const {
+  int next = 2;
+  for (std::size_t i = 0; i < columns_.size(); ++i) {
+    if ((mask >> i & 1) == 0) continue;
+    if (next > 2 || names != parameters) sql.Put(',');
+    if (names) PutName(columns_[i].name.view(), sql);
+    if (names && parameters) sql.Put('=');
+    if (parameters) sql.Put('?').PutInteger(next);
+    ++next;
+  }
+  return next;
+}
+
+void SqliteTable::PutStatement(ColumnsStatement::Use use, std::uint64_t mask,
+                               TextWriter& sql) const {
   using Use = ColumnsStatement::Use;
+  const auto parameter = [&sql](std::string_view before, int number, std::string_view after) {
+    sql.Put(before).Put('?').PutInteger(number).Put(after);
+  };
+  const bool is_remote = use == Use::kRemoteInsert || use == Use::kRemoteUpdate;
+  if (use == Use::kInsert || use == Use::kRemoteInsert) {
+    sql.Put("INSERT INTO ").Put(quoted_name).Put("(id");
+    PutColumns(mask, true, false, sql);
+    sql.Put(is_remote ? ",version,createdAt,updatedAt) VALUES(?1" : ") VALUES(?1");
+    const int next = PutColumns(mask, false, true, sql);
+    for (int i = 0; is_remote && i < 3; ++i) parameter(",", next + i, "");
+    sql.Put(')');
+    return;
+  }
+  sql.Put("UPDATE ").Put(quoted_name).Put(" SET ");
+  const int next = PutColumns(mask, true, true, sql);
+  if (is_remote) {
+    parameter(next > 2 ? ",version=" : "version=", next, "");
+    parameter(",createdAt=ifnull(", next + 1, ",createdAt)");
+    parameter(",updatedAt=ifnull(", next + 2, ",updatedAt)");
+  }
+  sql.Put(" WHERE id=?1");
+}
+
+Result<Statement*> SqliteTable::For(sqlite3* database, ColumnsStatement::Use use,
+                                    std::uint64_t mask) {
   ColumnsStatement* oldest = &cache_[0];
   for (ColumnsStatement& cached : cache_) {
     if (cached.use == use && cached.mask == mask) {
       cached.last_used = ++uses_;
-      return cached;
+      return &cached.statement;
     }
-    if (cached.last_used < oldest->last_used || cached.use == Use::kNone) oldest = &cached;
+    if (cached.last_used < oldest->last_used) oldest = &cached;
   }
-  std::string names, parameters, sets;
-  int next = 2;
-  for (std::size_t i = 0; i < columns_.size(); ++i) {
-    if ((mask >> i & 1) == 0) continue;
-    const std::string name = QuoteName(columns_[i].name.view());
-    const std::string parameter = "?" + std::to_string(next++);
-    names += "," + name;
-    parameters += "," + parameter;
-    sets += (sets.empty() ? "" : ",") + name + "=" + parameter;
-  }
-  const std::string version = "?" + std::to_string(next), created = "?" + std::to_string(next + 1),
-                    updated = "?" + std::to_string(next + 2);
-  std::string sql;
-  switch (use) {
-    case Use::kNone: break;
-    case Use::kInsert:
-      sql = "INSERT INTO " + quoted_name + "(id" + names + ") VALUES(?1" + parameters + ")";
-      break;
-    case Use::kUpdate:
-    case Use::kComplete: sql = "UPDATE " + quoted_name + " SET " + sets + " WHERE id=?1"; break;
-    case Use::kRemoteInsert:
-      sql = "INSERT INTO " + quoted_name + "(id" + names +
-            ",version,createdAt,updatedAt) VALUES(?1" + parameters + "," + version + "," + created +
-            "," + updated + ")";
-      break;
-    case Use::kRemoteUpdate:
-      sql = "UPDATE " + quoted_name + " SET " + sets + (sets.empty() ? "" : ",") +
-            "version=" + version + ",createdAt=ifnull(" + created +
-            ",createdAt),updatedAt=ifnull(" + updated + ",updatedAt) WHERE id=?1";
-      break;
-  }
-  oldest->statement.Assign(std::move(sql));
+  char room[kSqlBytes];
+  TextWriter sql(room);
+  PutStatement(use, mask, sql);
+  HF_TRY_ASSIGN(const std::string_view text, sql.Finish());
+  oldest->use = ColumnsStatement::Use::kNone;
+  oldest->statement.Close();
+  HF_TRY(oldest->statement.Open(database, text));
   oldest->use = use;
   oldest->mask = mask;
   oldest->last_used = ++uses_;
-  return *oldest;
+  return &oldest->statement;
 }
 
 }  // namespace holdfast::store

@@ -42,7 +42,8 @@ class SqliteTable final : public Table {
   void SetColumns(std::vector<Column> columns);
   // The statement for the columns in `mask`; parameters: ?1 id, then the columns in order, then
   // those of the use (see the text in sqlite_table.cc).
-  ColumnsStatement& For(ColumnsStatement::Use use, std::uint64_t mask);
+  // What SQLite says when it cannot prepare it.
+  Result<Statement*> For(sqlite3* database, ColumnsStatement::Use use, std::uint64_t mask);
 
   TriggerTable shape;
   std::string quoted_name;
@@ -58,6 +59,9 @@ class SqliteTable final : public Table {
   Statement remove;      // ?1 id
 
  private:
+  int PutColumns(std::uint64_t mask, bool names, bool parameters, TextWriter& sql) const;
+  void PutStatement(ColumnsStatement::Use use, std::uint64_t mask, TextWriter& sql) const;
+
   int number_;
   std::vector<Column> columns_;
   std::array<ColumnsStatement, 12> cache_;

@@ -195,9 +195,10 @@ Result<void> SqliteStore::RemovePieces(std::int64_t from, std::int64_t to) {
 }
 
 Result<void> SqliteStore::DropStrayUploads() {
-  Statement any(
-      "SELECT EXISTS(SELECT 1 FROM __uploads) OR EXISTS(SELECT 1 FROM __pieces WHERE place>=0)");
-  HF_TRY(Ready(any));
+  Statement any;
+  HF_TRY(any.Open(database_,
+                  "SELECT EXISTS(SELECT 1 FROM __uploads) OR EXISTS(SELECT 1 FROM __pieces WHERE "
+                  "place>=0)"));
   HF_TRY(any.Step());
   any_upload_ = any.Integer(0) != 0;
   any.Reset();

@@ -17,7 +17,7 @@ static_assert(sizeof(Header) == 16 || sizeof(void*) != 8);
 
 struct Count {
   std::atomic<std::size_t> now{0}, most{0};
-  std::atomic<std::uint64_t> refused{0};
+  std::atomic<std::uint64_t> taken{0}, refused{0};
 };
 
 std::array<Count, kPools> g_counts;
@@ -56,6 +56,7 @@ bool Take(Pool pool, std::size_t bytes) {
     g_total.refused.fetch_add(1, kRelaxed);
     return false;
   }
+  count.taken.fetch_add(1, kRelaxed);
   Raise(count.most, now);
   Raise(g_total.most, g_total.now.fetch_add(bytes, kRelaxed) + bytes);
   return true;
@@ -67,7 +68,8 @@ void Give(Pool pool, std::size_t bytes) {
 }
 
 Use UseOfCount(const Count& count) {
-  return {count.now.load(kRelaxed), count.most.load(kRelaxed), count.refused.load(kRelaxed)};
+  return {count.now.load(kRelaxed), count.most.load(kRelaxed), count.taken.load(kRelaxed),
+          count.refused.load(kRelaxed)};
 }
 
 }  // namespace
@@ -123,6 +125,11 @@ std::size_t SizeOf(const void* block) noexcept {
 
 Use UseOf(Pool pool) { return UseOfCount(CountOf(pool)); }
 Use Total() { return UseOfCount(g_total); }
+
+void ForgetMost() {
+  for (Count& count : g_counts) count.most.store(count.now.load(kRelaxed), kRelaxed);
+  g_total.most.store(g_total.now.load(kRelaxed), kRelaxed);
+}
 
 void RefuseFrom(std::uint64_t nth, bool all_after) {
   g_refuse_all_after.store(all_after, kRelaxed);

@@ -60,11 +60,14 @@ std::size_t SizeOf(const void* block) noexcept;
 
 struct Use {
   std::size_t now = 0, most = 0;
-  std::uint64_t refused = 0;  // allocations
+  std::uint64_t taken = 0, refused = 0;  // allocations
 };
 Use UseOf(Pool pool);
 // Of all pools together.
 Use Total();
+
+// For tests: `most` begins anew.
+void ForgetMost();
 
 // For tests: the nth allocation from now is refused (1: the next one), or it and all after it. 0:
 // none. Allocations() counts the tries.
