@@ -20,7 +20,7 @@ Bytef* In(std::string_view text) {
 }
 
 void* Allocate(void*, uInt count, uInt bytes) {
-  return memory::AllocateZeroed(memory::Pool::kGzip, count, bytes);
+  return memory::Allocate(memory::Pool::kGzip, std::size_t(count) * bytes);
 }
 void Free(void*, void* block) { memory::Free(block); }
 

@@ -25,17 +25,14 @@ std::size_t WholeCharacters(std::string_view text) {
 
 }  // namespace
 
-LargeBody::LargeBody(store::Store& store, Workspace::OfLargeBody& room)
-    : store_(store), room_(room), arena_(room.values) {
+LargeBody::LargeBody(store::Store& store, Workspace& workspace)
+    : store_(store), packer_(*workspace.packer), room_(workspace.large_body), arena_(room_.values) {
   mbedtls_sha256_init(&digest_);
 }
 
 LargeBody::~LargeBody() { mbedtls_sha256_free(&digest_); }
 
 Result<void> LargeBody::Begin(const store::Operation& operation, std::size_t most_bytes) {
-  if (!packer_) {
-    HF_TRY_ASSIGN(packer_, wire::GzipPacker::Create());
-  }
   operation_ = operation;
   most_bytes_ = most_bytes;
   arena_.Reset();
@@ -59,7 +56,7 @@ Result<void> LargeBody::Begin(const store::Operation& operation, std::size_t mos
   field_ = piece_used_ = 0;
   offset_ = packed_ = 0;
   begun_ = written_ = false;
-  packer_->Begin();
+  packer_.Begin();
   mbedtls_sha256_starts(&digest_, 0);
   return store_.BeginUpload(operation_.sequence);
 }
@@ -146,7 +143,7 @@ Result<void> LargeBody::PutLongPart(TextWriter& text) {
 Result<void> LargeBody::Pack(std::string_view text, bool last) {
   for (;;) {
     const std::size_t room = store::Store::kUploadPiece - piece_used_;
-    const std::size_t used = packer_->Feed(text, last, {room_.piece + piece_used_, room});
+    const std::size_t used = packer_.Feed(text, last, {room_.piece + piece_used_, room});
     piece_used_ += used;
     if (used < room) return Ok();
     HF_TRY(StorePiece());

@@ -5,8 +5,7 @@
 //          comes out in the database: from there it goes up, as often as it takes, always the same
 //          bytes. Each step is a short transaction, so that programs that record are not kept
 //          waiting while a megabyte is packed.
-// Owner:   one push has one; it works in what the workspace has for it, and packs with 256 KiB of
-//          zlib's, taken when the first large row comes.
+// Owner:   one push has one; it works in what the workspace has for it.
 // Threads: one.
 // Errors:  kBusy: the row was edited meanwhile, begin again. kTooLarge: longer than a server takes.
 //          kInvalidArgument: a text that is not UTF-8. What the store says.
@@ -18,7 +17,6 @@
 
 #include <array>
 #include <cstdint>
-#include <memory>
 #include <string_view>
 
 #include "agent/sync/workspace.h"
@@ -31,12 +29,12 @@ namespace holdfast::agent {
 
 class LargeBody {
  public:
-  LargeBody(store::Store& store, Workspace::OfLargeBody& room);
+  LargeBody(store::Store& store, Workspace& workspace);
   ~LargeBody();
   LargeBody(const LargeBody&) = delete;
   LargeBody& operator=(const LargeBody&) = delete;
 
-  // `most_bytes`: of the body as the server takes it. kNoMemory.
+  // `most_bytes`: of the body as the server takes it.
   Result<void> Begin(const store::Operation& operation, std::size_t most_bytes);
   // The short values of the row, for those who want to see it before it goes.
   RowView short_fields() const { return short_.view(); }
@@ -68,7 +66,7 @@ class LargeBody {
   std::size_t piece_used_ = 0;
   bool begun_ = false, written_ = false;
   mbedtls_sha256_context digest_;
-  std::unique_ptr<wire::GzipPacker> packer_;
+  wire::GzipPacker& packer_;
   Workspace::OfLargeBody& room_;
   Arena arena_;
 };

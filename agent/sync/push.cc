@@ -25,7 +25,7 @@ Push::Push(store::Store& store, transport::Transport& transport, hal::Clock& clo
       options_(options),
       bulk_(workspace.bulk),
       bulk_bytes_(std::min(options.bulk_bytes, limits::kBulkBytes)),
-      large_(store, workspace.large_body),
+      large_(store, workspace),
       append_bytes_(std::min(options.bulk_bytes, limits::kBulkBytes)),
       answer_(workspace.answer),
       room_(workspace.push),

@@ -17,6 +17,7 @@
 #include "agent/sync/bulk_window.h"
 #include "hal/base/limits.h"
 #include "store/store.h"
+#include "transport/wire_gzip.h"
 #include "transport/wire_long.h"
 
 namespace holdfast::agent {
@@ -64,6 +65,7 @@ struct Workspace {
     OfPull pull;
   };
   OfLargeBody large_body;
+  std::unique_ptr<wire::GzipPacker> packer;  // of a large body
 
  private:
   Workspace() {}  // not "= default": megabytes would be set to zero, and so be in use

@@ -268,7 +268,7 @@ TEST(Upload, TheBodyIsTheRow) {
   }
   auto table = world.store->DefineTable({.name = "mixed", .columns = columns});
   CHECK(table.ok());
-  agent::LargeBody body(*world.store, TheWorkspace().large_body);
+  agent::LargeBody body(*world.store, TheWorkspace());
   std::int64_t after = 0;
   const std::size_t sizes[] = {0, 1, 8191, 8192, 8193, 12288, 12289, 24577, 300001};
   for (const std::size_t size : sizes) {
