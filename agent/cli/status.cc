@@ -2,14 +2,17 @@
 // agent/cli/status.cc - how things stand, from what this device knows; the server is not asked.
 #include <unistd.h>
 
+#include <array>
 #include <cinttypes>
 #include <cstdio>
+#include <cstdlib>
 
 #include "agent/cli/advice.h"
 #include "agent/cli/commands.h"
 #include "agent/cli/progress.h"
 #include "agent/sync/known_server.h"
 #include "agent/sync/session.h"
+#include "hal/base/memory.h"
 #include "hal/base/text.h"
 #include "hal/base/timestamp.h"
 
@@ -34,6 +37,7 @@ struct Facts {
   hal::Duration retry_after{-1};
   hal::StorageSpace space;
   bool space_known = false;
+  std::array<std::size_t, memory::kPools> memory_most{};  // of a visit; 0: none was counted
 };
 
 const char* LinkName(hal::LinkState state) {
@@ -106,6 +110,16 @@ hal::Duration ParseRetryAfter(const std::string& fact, hal::Clock& clock) {
   return boot == clock.BootId() && left.ns > 0 ? left : hal::Duration{-1};
 }
 
+// "<bytes> <bytes> ...", by pool.
+void ParseMemory(const std::string& fact, std::array<std::size_t, memory::kPools>& most) {
+  const char* at = fact.c_str();
+  for (std::size_t& bytes : most) {
+    char* end = nullptr;
+    bytes = std::strtoull(at, &end, 10);
+    at = end;
+  }
+}
+
 Result<void> ReadStore(store::Store& store, hal::Clock& clock, std::string_view url, Facts& facts) {
   facts.installation = store.installation_id();
   HF_TRY_ASSIGN(facts.stats, store.Stats());
@@ -115,6 +129,8 @@ Result<void> ReadStore(store::Store& store, hal::Clock& clock, std::string_view 
   facts.success_ms = ParseInteger(facts.last_success).value_or(0);
   HF_TRY_ASSIGN(const std::string error, ReadFact(store, kFactLastError));
   facts.error = ParseLastError(error);
+  HF_TRY_ASSIGN(const std::string memory, ReadFact(store, kFactMemory));
+  ParseMemory(memory, facts.memory_most);
   HF_TRY_ASSIGN(const std::string retry, ReadFact(store, kFactRetryAfter));
   facts.retry_after = ParseRetryAfter(retry, clock);
   return Ok();
@@ -138,6 +154,20 @@ std::string Takes(const KnownServer& known) {
     text += "large rows in pieces, up to " + FormatBytes(known.upload_bytes);
   }
   return text;
+}
+
+// The caps are those of this program, the other numbers of its visits.
+std::string MemoryText(const Facts& facts) {
+  std::size_t most = 0, cap = 0;
+  std::string pools;
+  for (std::size_t pool = 0; pool < memory::kPools; ++pool) {
+    const memory::Budget& budget = memory::kBudgets[pool];
+    most += facts.memory_most[pool];
+    cap += budget.cap;
+    pools.append(pool == 0 ? "" : ", ").append(budget.name).append(" ");
+    pools += FormatBytes(facts.memory_most[pool]) + " of " + FormatBytes(budget.cap);
+  }
+  return FormatBytes(most) + " reserved at most, of " + FormatBytes(cap) + "\n           " + pools;
 }
 
 std::string Next(const Facts& facts) {
@@ -195,6 +225,7 @@ void PrintText(Context& context, const Workplace& place, const Facts& facts) {
                          ", WAL " + FormatBytes(facts.stats.wal_bytes);
   if (facts.space_known) database += ", " + FormatBytes(facts.space.free_bytes) + " free";
   Line(out, "database", database);
+  if (facts.memory_most[0] > 0) Line(out, "memory", MemoryText(facts));
   Line(out, "identity", facts.installation);
   Line(out, "success", facts.last_success.empty() ? "never" : When(facts.success_ms, facts.wall));
   PrintErrorLines(out, facts);
@@ -242,6 +273,16 @@ void PrintJsonStore(JsonWriter& json, const Facts& facts) {
   }
 }
 
+void PrintJsonMemory(JsonWriter& json, const Facts& facts) {
+  json.Open("memory");
+  for (std::size_t pool = 0; pool < memory::kPools; ++pool) {
+    const memory::Budget& budget = memory::kBudgets[pool];
+    json.Open(budget.name).Number("most_bytes", facts.memory_most[pool]);
+    json.Number("cap_bytes", budget.cap).Close();
+  }
+  json.Close();
+}
+
 void PrintJson(Context& context, const Workplace& place, const Facts& facts) {
   const config::Config& config = place.config();
   JsonWriter json(context.out);
@@ -268,6 +309,7 @@ void PrintJson(Context& context, const Workplace& place, const Facts& facts) {
     json.Null("free_bytes");
   }
   json.Close();
+  PrintJsonMemory(json, facts);
   if (facts.exists) PrintJsonStore(json, facts);
   json.End();
 }
