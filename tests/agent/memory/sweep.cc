@@ -20,15 +20,10 @@
 #include <vector>
 
 #include "agent/platform/memory_hooks.h"
-#include "agent/sync/session.h"
 #include "hal/base/log.h"
 #include "hal/base/memory.h"
-#include "hal/linux/linux_clock.h"
-#include "hal/linux/linux_random.h"
-#include "hal/linux/linux_storage.h"
+#include "tests/agent/memory/device.h"
 #include "tests/contract/child_process.h"
-#include "transport/coap/coap.h"
-#include "transport/https/https.h"
 
 namespace holdfast::test {
 namespace {
@@ -41,138 +36,29 @@ constexpr int kRunsOfAServer = 50;
 const char* const kIds[] = {"a", "b", "c", "large", "d", "e"};
 constexpr std::size_t kLargeBytes = 150'000;
 
-class AlwaysUp final : public hal::Link {
- public:
-  hal::LinkStatus Status() override { return {hal::LinkState::kUp, hal::LinkCost::kFree, 1}; }
-};
-
-struct Place {
-  std::string carrier, url, folder, data;
-};
-
 std::string Large() {
   std::string text;
   for (unsigned i = 0; text.size() < kLargeBytes; ++i) text += std::to_string(i * 2654435761U);
   return text;
 }
 
-// A device and its way to the server; what fails is returned, not looked at.
-class Device {
- public:
-  Device(const Place& place, std::string table) : place_(place), table_name_(std::move(table)) {}
-
-  Result<void> Open() {
-    HF_TRY_ASSIGN(workspace_, agent::Workspace::Create());
-    store::Options options;
-    options.path = place_.folder.c_str();
-    HF_TRY_ASSIGN(store_, store::Store::Open(options, storage_, clock_, random_));
-    store::Column columns[2];
-    HF_TRY(columns[0].name.Assign("words"));
-    HF_TRY(columns[1].name.Assign("number"));
-    columns[1].type = ColumnType::kInteger;
-    store::TableSpec spec;
-    spec.name = table_name_;
-    spec.columns = columns;
-    HF_TRY_ASSIGN(table_, store_->DefineTable(spec));
-    return Ok();
+// Notes each id in the file of acknowledged rows as soon as the store says that it is there.
+void Record(Device& device, const std::string& acknowledged) {
+  FILE* file = std::fopen(acknowledged.c_str(), "a");
+  for (const char* id : kIds) {
+    const std::string words = std::strcmp(id, "large") == 0 ? Large() : id;
+    if (!device.Insert(id, words)) break;
+    std::fprintf(file, "%s\n", id);
+    std::fflush(file);
   }
-
-  // Notes each id in the file of acknowledged rows as soon as the store says that it is there.
-  Result<void> Record(const std::string& acknowledged) {
-    FILE* file = std::fopen(acknowledged.c_str(), "a");
-    Result<void> recorded;
-    for (const char* id : kIds) {
-      const std::string words = std::strcmp(id, "large") == 0 ? Large() : id;
-      RowFields row;
-      HF_ASSERT(row.Add("id", ColumnType::kText, Value::Text(id)).ok());
-      HF_ASSERT(row.Add("words", ColumnType::kText, Value::Text(words)).ok());
-      store::Id made;
-      recorded = store_->Insert(*table_, row.view(), made);
-      if (!recorded) break;
-      std::fprintf(file, "%s\n", id);
-      std::fflush(file);
-    }
-    std::fclose(file);
-    return recorded;
-  }
-
-  Result<void> Sync() {
-    if (!transport_) HF_TRY(Connect());
-    agent::SessionOptions options;
-    options.pull_tables = 1;
-    options.push_options.timeout = options.pull_options.timeout = hal::Duration::Seconds(5);
-    agent::Session session(*store_, *transport_, clock_, link_, *workspace_, options);
-    while (!session.Step(hal::Duration::Milliseconds(100))) {
-    }
-    const agent::SessionResult& result = session.result();
-    if (result.outcome && result.push.conflicts + result.push.parked > 0) {
-      return Error{Code::kConflict, Origin::kNone, 0, "rows wait for somebody"};
-    }
-    return result.outcome;
-  }
-
-  // id -> words.
-  Result<void> Read(std::map<std::string, std::string>& rows) {
-    class Sink final : public RowSink {
-     public:
-      explicit Sink(std::map<std::string, std::string>& to) : to_(to) {}
-      Result<void> OnRow(RowView row) override {
-        to_[std::string(FindText(row, "id"))] = FindText(row, "words");
-        return Ok();
-      }
-
-     private:
-      std::map<std::string, std::string>& to_;
-    } sink(rows);
-    return store_->Read(*table_, {}, sink);
-  }
-
-  Result<std::uint64_t> Operations() {
-    HF_TRY_ASSIGN(const store::QueueStats stats, store_->Stats());
-    return stats.operations;
-  }
-
- private:
-  Result<void> Connect() {
-    if (place_.carrier == "https") {
-      transport::HttpsTransport::Options options;
-      options.url = place_.url;
-      const std::string ca = place_.data + "/ca.crt", cert = place_.data + "/dev.crt",
-                        key = place_.data + "/dev.key";
-      options.ca_file = ca;
-      options.cert_file = cert;
-      options.key_file = key;
-      HF_TRY_ASSIGN(transport_, transport::HttpsTransport::Create(options, clock_));
-      return Ok();
-    }
-    transport::CoapTransport::Options options;
-    options.url = place_.url;
-    options.psk_identity = "dev";
-    const std::string key = place_.data + "/dev.psk";
-    options.psk_key_file = key;
-    options.ack_timeout = hal::Duration::Milliseconds(50);
-    options.stall_timeout = options.connect_timeout = hal::Duration::Seconds(2);
-    HF_TRY_ASSIGN(transport_, transport::CoapTransport::Create(options, clock_));
-    return Ok();
-  }
-
-  const Place& place_;
-  std::string table_name_;
-  hal::LinuxClock clock_;
-  hal::LinuxRandom random_;
-  hal::LinuxStorage storage_;
-  AlwaysUp link_;
-  std::unique_ptr<agent::Workspace> workspace_;
-  std::unique_ptr<store::Store> store_;
-  const store::Table* table_ = nullptr;
-  std::unique_ptr<transport::Transport> transport_;
-};
+  std::fclose(file);
+}
 
 // What a short session may meet; the results are for the next process to judge.
 void Work(const Place& place, const std::string& table) {
   Device device(place, table);
   if (!device.Open()) return;
-  (void)device.Record(place.folder + ".acknowledged").ok();
+  Record(device, place.database + ".acknowledged");
   for (int visit = 0; visit < 2; ++visit) (void)device.Sync().ok();
 }
 
@@ -194,18 +80,26 @@ void Check(const Place& place, const std::string& table) {
     }
   }
   Place other = place;
-  other.folder += ".other";
+  other.database += ".other";
   Device second(other, table);
-  std::map<std::string, std::string> rows;
+  class Rows final : public RowSink {
+   public:
+    Result<void> OnRow(RowView row) override {
+      words[std::string(FindText(row, "id"))] = FindText(row, "words");
+      return Ok();
+    }
+    std::map<std::string, std::string> words;
+  } rows;
   auto read = second.Open();
   if (read) read = second.Sync();
   if (read) read = second.Read(rows);
   if (!read) Fail("reading the server", read.error());
-  FILE* file = std::fopen((place.folder + ".acknowledged").c_str(), "r");
+  FILE* file = std::fopen((place.database + ".acknowledged").c_str(), "r");
   char id[32];
   while (file != nullptr && std::fscanf(file, "%31s", id) == 1) {
     const std::string want = std::strcmp(id, "large") == 0 ? Large() : id;
-    if (rows[id] != want) Fail(id, {Code::kCorrupt, Origin::kNone, 0, "was acknowledged, is lost"});
+    if (rows.words[id] != want)
+      Fail(id, {Code::kCorrupt, Origin::kNone, 0, "was acknowledged, is lost"});
   }
   if (file != nullptr) std::fclose(file);
 }
@@ -231,7 +125,7 @@ int InProcess(bool quiet, Job job) {
 
 class Sweep {
  public:
-  explicit Sweep(Place place) : place_(std::move(place)), folder_(place_.folder) {}
+  explicit Sweep(Place place) : place_(std::move(place)), folder_(place_.database) {}
 
   std::uint64_t CountAllocations() {
     int pipes[2];
@@ -267,7 +161,7 @@ class Sweep {
 
  private:
   void Name(const std::string& name) {
-    place_.folder = folder_ + "/" + name;
+    place_.database = folder_ + "/" + name;
     table_ = name;
   }
 
@@ -283,7 +177,13 @@ class Server {
     HF_ASSERT(init.Wait() == 0);
     process_.emplace(std::vector<std::string>{HOLDFAST_SERVER_PROGRAM, "run", "--data", data_,
                                               "--" + carrier, "127.0.0.1:0"});
-    place_ = {carrier, process_->Line().substr(std::strlen("listening ")), folder_.path(), data_};
+    place_ = {carrier,
+              process_->Line().substr(std::strlen("listening ")),
+              folder_.path(),
+              data_ + "/ca.crt",
+              data_ + "/dev.crt",
+              data_ + "/dev.key",
+              data_ + "/dev.psk"};
   }
   const Place& place() const { return place_; }
 
