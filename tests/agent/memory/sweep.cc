@@ -30,7 +30,7 @@ namespace {
 
 constexpr int kDied = 99;
 constexpr unsigned kLongestRunSeconds = 30;
-constexpr std::uint64_t kFirstOnes = 40, kSample = 250;
+constexpr std::uint64_t kFirstOnes = 40, kSample = HOLDFAST_SWEEP_SAMPLE;
 constexpr int kRunsOfAServer = 50;
 // One row that goes up in pieces, after small ones that go alone and together.
 const char* const kIds[] = {"a", "b", "c", "large", "d", "e"};
