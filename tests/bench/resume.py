@@ -2,52 +2,18 @@
 """P12: what goes again when a connection is lost half way through a large row."""
 import json
 
-from counting_relay import APPLICATION_DATA, CountingRelay
+from body_relay import BodyRelay, BodyUdpRelay
 from harness import Device, HoldfastCoapServer, HoldfastServer
 from measure import Serving
 from memory import LARGE_ROW_BYTES, large_text
-from udp_relay import UdpRelay
 
 # What the server has safely at every moment: 64 KiB of an append over HTTPS, one message of CoAP.
 BLOCKS = {"HTTPS": 64 << 10, "CoAP": 1024}
 WITHOUT_UPLOADS = 900 << 10  # a row of this length goes without them as well
-LARGE_DATAGRAM = 512
 TRIES = 5
 
 
-class CuttingUdpRelay:
-    """The same for datagrams: `body` and `cut_at` as in CountingRelay; after a cut nothing passes in
-    either direction until lift()."""
-
-    def __init__(self, port):
-        self.body = self.cuts = 0
-        self.cut_at = None
-        self.dark = False
-        self.relay = UdpRelay(("127.0.0.1", port), tap=self._tap)
-        self.port = self.relay.address[1]
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.relay.close()
-
-    def lift(self):
-        self.dark = False
-
-    def _tap(self, direction, data):
-        if self.dark:
-            return None
-        if direction == "up" and data[0] == APPLICATION_DATA and len(data) >= LARGE_DATAGRAM:
-            self.body += len(data)
-            if self.cut_at is not None and self.body >= self.cut_at:
-                self.cut_at = None
-                self.cuts += 1
-                self.dark = True
-        return data
-
-
-CARRIERS = {"HTTPS": (HoldfastServer, CountingRelay), "CoAP": (HoldfastCoapServer, CuttingUdpRelay)}
+CARRIERS = {"HTTPS": (HoldfastServer, BodyRelay), "CoAP": (HoldfastCoapServer, BodyUdpRelay)}
 
 
 def bytes_of_row(bench, carrier, size, cut_at=None):
@@ -67,8 +33,7 @@ def bytes_of_row(bench, carrier, size, cut_at=None):
                 return None
             if not device.operations():
                 break
-            if carrier == "CoAP":
-                relay.lift()
+            relay.renew()
         else:
             raise RuntimeError(f"the row never arrived: {answer}")
         if relay.cuts != (cut_at is not None):
