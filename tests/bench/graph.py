@@ -91,5 +91,7 @@ def draw(path, title, memory, rows, limit):
     at = picture.y(limit[0], picture.memory)
     picture.line(LEFT, at, WIDTH - RIGHT, at, LIMIT, "7 5")
     picture.text(LEFT + 10, at - 7, f"limit {limit[0]:.2f} MiB: {limit[1]}", "start", LIMIT)
+    most = max(value for _, value in memory)
+    picture.text(LEFT + 10, picture.y(most, picture.memory) + 18, f"at most {most:.2f} MiB", "start", MEMORY)
     with open(path, "w") as file:
         file.write(picture.svg())

@@ -5,11 +5,9 @@ Private_Clean + Private_Dirty of smaps_rollup: what would be free without this p
 is pages of the program's own file, which the kernel can drop and read again. The samples can miss a
 moment, so VmHWM, the kernel's own mark of all resident memory, stands beside: no peak is above it.
 """
-import base64
 import contextlib
 import json
 import os
-import random
 import sqlite3
 import statistics
 import subprocess
@@ -17,15 +15,14 @@ import threading
 import time
 
 import graph
-from harness import HoldfastCoapServer, HoldfastServer
+from harness import BIN, HoldfastCoapServer, HoldfastServer
+from large import LargeRow
 from measure import Serving, limit
 
 IDLE_MIB, LARGE_ROW_MIB, GROWTH = 3.0, 6.0, 1.05
 SMALL_BACKLOG, BACKLOG, LONG_BACKLOG = 10_000, 100_000, 1_000_000
-LARGE_ROW_BYTES = 4 << 20
 SAMPLE_SECONDS = 0.002
 PROGRESS_SECONDS = 0.1
-PULL_SECONDS = 300
 
 
 class Watch(threading.Thread):
@@ -39,6 +36,7 @@ class Watch(threading.Thread):
         self.samples = []  # (seconds, private kB, of these clean)
         self.done = []  # (seconds, rows)
         self.resident = 0  # VmHWM, kB
+        self.first = threading.Event()  # there is a sample
         self.start()
 
     def run(self):
@@ -60,6 +58,7 @@ class Watch(threading.Thread):
             clean = fields["Private_Clean:"]
             self.samples.append((time.monotonic() - self.start_time, clean + fields["Private_Dirty:"], clean))
             self.resident = marks["VmHWM:"]
+            self.first.set()
 
     def peak(self):
         """(MiB, of these clean, VmHWM in MiB)"""
@@ -78,59 +77,83 @@ def _fields(path, *names):
 
 
 def watched(device, *arguments, progress=None):
-    """(Watch, answer) of `holdfast ARGUMENTS --json`, from its start to its end. Exit 4 is an answer too:
-    a row was not sent."""
+    """(Watch, answer) of `holdfast ARGUMENTS --json`, from its start to its end."""
     process = subprocess.Popen(device.command(*arguments, "--json"), stdin=subprocess.DEVNULL,
                                stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     watch = Watch(process.pid, progress)
     output = process.stdout.read()
     code = process.wait()
     watch.join()
-    if code not in (0, 4):
+    if code != 0:
         raise RuntimeError(f"holdfast {' '.join(arguments)}: exit {code}")
     return watch, json.loads(output)
 
 
 def note_of(peak):
-    return f"{peak[1]:.2f} of it clean; VmHWM {peak[2]:.2f}"
+    return f"{peak[0] - peak[1]:.2f} dirty, {peak[1]:.2f} clean; VmHWM {peak[2]:.2f}"
 
 
 def p8(bench):
     idle(bench)
     backlog(bench)
-    large_row(bench)
+    large_rows(bench)
 
 
 # ---- idle
 
 def idle(bench):
-    # The whole life of a push of one row: what an agent that waits holds cannot be more.
-    peaks = []
+    what = "private memory, idle after a push over TLS"
+    program = os.path.join(BIN, "bench_idle")
+    if not os.path.exists(program):
+        bench.add_missing("P8", what, "MiB", IDLE_MIB, 1.0, f"there is no {program}")
+    peaks, idles = [], []
     with Serving(bench) as server:
         device = bench.device(server)
         for n in range(bench.runs):
             device.record([{"sensor": "x", "value": 1.5, "ts": n, "quality": 0}])
             peaks.append(watched(device, "push")[0].peak())
-    peak = statistics.median_low(peaks)
-    bench.add("P8", "private memory after a TLS exchange, push of one row", peak[0], "MiB", IDLE_MIB, 1.0,
-              lower=True, note=note_of(peak))
+            if os.path.exists(program):
+                device.record([{"sensor": "x", "value": 1.5, "ts": -n, "quality": 0}])
+                idles.append(when_idle(program, device))
+    for name, peaks_of in ((what, idles), ("private memory, the peak of a push of one row", peaks)):
+        if peaks_of:
+            peak = statistics.median_low(peaks_of)
+            bench.add("P8", name, peak[0], "MiB", IDLE_MIB, 1.0, lower=True, note=note_of(peak))
+
+
+def when_idle(program, device):
+    """Of a program that has pushed a row, keeps its connection, and waits."""
+    process = subprocess.Popen([program, device.conf], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    if process.stdout.readline() != b"idle\n":
+        raise RuntimeError(f"{program} could not push")
+    watch = Watch(process.pid)
+    watch.first.wait()
+    process.communicate()
+    watch.join()
+    private, clean = watch.samples[0][1:]
+    return private / 1024, clean / 1024, watch.resident / 1024
 
 
 # ---- a backlog
 
 def backlog(bench):
-    count = LONG_BACKLOG if bench.options.long else BACKLOG
-    runs = 1 if bench.options.long else bench.runs
-    small = statistics.median_low([push_backlog(bench, SMALL_BACKLOG).peak() for _ in range(bench.runs)])
-    watches = [push_backlog(bench, count) for _ in range(runs)]
-    large = statistics.median_low([watch.peak() for watch in watches])
-    bench.add("P8", f"private memory, bulk push of {count:,} against {SMALL_BACKLOG:,}", large[0], "MiB",
-              small[0], GROWTH, lower=True, note=note_of(large))
+    small = median_peak([push_backlog(bench, SMALL_BACKLOG) for _ in range(bench.runs)])
+    watches = {BACKLOG: [push_backlog(bench, BACKLOG) for _ in range(bench.runs)]}
+    if bench.options.long:
+        watches[LONG_BACKLOG] = [push_backlog(bench, LONG_BACKLOG)]
+    for count, pushes in watches.items():
+        peak = median_peak(pushes)
+        bench.add("P8", f"private memory, bulk push of {count:,} against {SMALL_BACKLOG:,}", peak[0], "MiB",
+                  small[0], GROWTH, lower=True, note=note_of(peak))
     if bench.options.graph:
-        watch = watches[-1]
+        watch = pushes[-1]
         graph.draw(bench.options.graph, f"holdfast push: a backlog of {count:,} rows",
                    [(at, kilobytes / 1024) for at, kilobytes, _ in watch.samples], watch.done,
                    (small[0] * GROWTH, f"{GROWTH} x the peak at {SMALL_BACKLOG:,} rows"))
+
+
+def median_peak(watches):
+    return statistics.median_low([watch.peak() for watch in watches])
 
 
 def push_backlog(bench, count):
@@ -168,56 +191,34 @@ class ServerRows:
             self.database.close()
 
 
-# ---- a large row
+# ---- large rows
 
-def large_text(size, seed=1):
-    """Text that gzip gains little on."""
-    return base64.b64encode(random.Random(seed).randbytes(size * 3 // 4)).decode()
-
-
-def large_row(bench):
+def large_rows(bench):
     for carrier, kind in (("HTTPS", HoldfastServer), ("CoAP", HoldfastCoapServer)):
-        with Serving(bench, kind) as server:
-            up, sent = push_large(bench, server)
-            add_large(bench, f"a row of 4 MiB goes up, {carrier}", up,
-                      None if sent else "NOT SENT: the agent keeps rows over 1 MiB on the device (no uploads)")
-            if not sent:
-                put_on_server(bench, server)
-            down, stored = pull_large(bench, server)
-            add_large(bench, f"a row of 4 MiB comes down, {carrier}", down,
-                      None if stored else "NOT STORED: the agent takes no answer of this length")
+        for row in (LargeRow("blob"), LargeRow("text")):
+            peaks = {"up": [], "down": []}
+            for _ in range(bench.runs):
+                with Serving(bench, kind) as server:
+                    peaks["up"].append(up(bench, server, row))
+                    peaks["down"].append(down(bench, server, row))
+            for direction, values in peaks.items():
+                peak = statistics.median_low(values)
+                bench.add("P8", f"private memory, a {row.kind} of 4 MiB {direction}, {carrier}", peak[0], "MiB",
+                          LARGE_ROW_MIB, 1.0, lower=True, note=note_of(peak))
 
 
-def add_large(bench, what, watch, missing):
-    peak = watch.peak()
-    bench.add("P8", f"private memory, {what}", peak[0], "MiB", LARGE_ROW_MIB, 1.0, lower=True,
-              note="; ".join(filter(None, (note_of(peak), missing))), done=missing is None)
-
-
-def push_large(bench, server):
-    device = bench.device(server)
-    device.sql("INSERT INTO readings(id, sensor, value, ts, quality) VALUES('large', ?, 1.5, 1, 0)",
-               large_text(LARGE_ROW_BYTES))
+def up(bench, server, row):
+    device = row.device(bench.fresh("device"), server)
+    row.insert(device)
     watch, answer = watched(device, "push")
-    return watch, answer["pushed"] == 1
+    if answer["pushed"] != 1 or not row.is_on_server(server):
+        raise RuntimeError(f"the row is not on the server: {answer}")
+    return watch.peak()
 
 
-def put_on_server(bench, server):
-    """Past the server, which may not take such a row either: a small one grows in its database."""
-    device = bench.device(server)
-    device.record([{"id": "large", "sensor": "x", "value": 1.5, "ts": 1, "quality": 0}])
-    device.run("push")
-    with contextlib.closing(sqlite3.connect(os.path.join(server.folder, "server.db"), timeout=60)) as database:
-        database.execute("UPDATE readings SET sensor = ? WHERE id = 'large'", (large_text(LARGE_ROW_BYTES),))
-        database.commit()
-
-
-def pull_large(bench, server):
-    device = bench.device(server)
-    process = subprocess.Popen(device.command("pull", "readings", "--json"), stdin=subprocess.DEVNULL,
-                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    watch = Watch(process.pid)
-    process.wait(timeout=PULL_SECONDS)
-    watch.join()
-    stored = device.sql("SELECT length(sensor) FROM readings WHERE id = 'large'")
-    return watch, stored == [(LARGE_ROW_BYTES,)]
+def down(bench, server, row):
+    device = row.device(bench.fresh("device"), server)
+    watch, answer = watched(device, "pull", "readings")
+    if not row.is_on(device):
+        raise RuntimeError(f"the row did not come down: {answer}")
+    return watch.peak()
