@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """P8: memory of the agent that no other process shares, from the kernel's count, over time.
 
-Private_Clean + Private_Dirty of smaps_rollup: what would be free without this process. The clean part
-is pages of the program's own file, which the kernel can drop and read again. The samples can miss a
-moment, so VmHWM, the kernel's own mark of all resident memory, stands beside: no peak is above it.
+Private_Clean + Private_Dirty of smaps_rollup: what would be free without this process. What of it is not
+anonymous is pages of files, nearly all of the program's own one, which the kernel can drop and read again
+(the split by Clean and Dirty does not tell: a file that was just built is dirty itself). The samples can
+miss a moment, so VmHWM, the kernel's own mark of all resident memory, stands beside: no peak is above it.
 """
 import contextlib
 import json
@@ -33,7 +34,7 @@ class Watch(threading.Thread):
         self.folder = f"/proc/{pid}"
         self.progress = progress
         self.start_time = time.monotonic()
-        self.samples = []  # (seconds, private kB, of these clean)
+        self.samples = []  # (seconds, private kB, of these anonymous)
         self.done = []  # (seconds, rows)
         self.resident = 0  # VmHWM, kB
         self.first = threading.Event()  # there is a sample
@@ -52,18 +53,18 @@ class Watch(threading.Thread):
             pass  # it has ended
 
     def _sample(self):
-        fields = _fields(f"{self.folder}/smaps_rollup", "Private_Clean:", "Private_Dirty:")
+        fields = _fields(f"{self.folder}/smaps_rollup", "Private_Clean:", "Private_Dirty:", "Anonymous:")
         marks = _fields(f"{self.folder}/status", "VmHWM:")
-        if len(fields) == 2 and marks:  # a process that is ending has neither
-            clean = fields["Private_Clean:"]
-            self.samples.append((time.monotonic() - self.start_time, clean + fields["Private_Dirty:"], clean))
+        if len(fields) == 3 and marks:  # a process that is ending has neither
+            private = fields["Private_Clean:"] + fields["Private_Dirty:"]
+            self.samples.append((time.monotonic() - self.start_time, private, fields["Anonymous:"]))
             self.resident = marks["VmHWM:"]
             self.first.set()
 
     def peak(self):
-        """(MiB, of these clean, VmHWM in MiB)"""
-        _, private, clean = max(self.samples, key=lambda sample: sample[1])
-        return private / 1024, clean / 1024, self.resident / 1024
+        """(MiB, of these anonymous, VmHWM in MiB)"""
+        _, private, anonymous = max(self.samples, key=lambda sample: sample[1])
+        return private / 1024, anonymous / 1024, self.resident / 1024
 
 
 def _fields(path, *names):
@@ -90,7 +91,7 @@ def watched(device, *arguments, progress=None):
 
 
 def note_of(peak):
-    return f"{peak[0] - peak[1]:.2f} dirty, {peak[1]:.2f} clean; VmHWM {peak[2]:.2f}"
+    return f"{peak[1]:.2f} anonymous, {peak[0] - peak[1]:.2f} of files; VmHWM {peak[2]:.2f}"
 
 
 def p8(bench):
@@ -130,8 +131,8 @@ def when_idle(program, device):
     watch.first.wait()
     process.communicate()
     watch.join()
-    private, clean = watch.samples[0][1:]
-    return private / 1024, clean / 1024, watch.resident / 1024
+    private, anonymous = watch.samples[0][1:]
+    return private / 1024, anonymous / 1024, watch.resident / 1024
 
 
 # ---- a backlog
