@@ -4,6 +4,7 @@
 // into a row that has room for them, which is made once.
 #include <algorithm>
 
+#include "hal/base/memory.h"
 #include "hal/base/zeros.h"
 #include "store/sqlite_store.h"
 
@@ -61,6 +62,7 @@ Result<void> SqliteStore::MakeRoom(const SqliteTable& table, std::string_view id
   HF_TRY(Raw("PRAGMA cache_size=-64"));
   (void)sqlite3_db_cacheflush(database_);
   (void)sqlite3_db_release_memory(database_);
+  memory::ReturnUnused();
   auto done = update.Run();
   HF_TRY(Raw(cache_size_.c_str()));
   if (!done) return Explain(done.error());

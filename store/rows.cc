@@ -6,6 +6,26 @@
 #include "store/sqlite_store.h"
 
 namespace holdfast::store {
+namespace {
+
+// A million rows in an order that no index has do not fit into memory. What belongs to a write is
+// too short to be worth a file.
+class SortOnDisk {
+ public:
+  SortOnDisk(sqlite3* database, bool wanted) : database_(wanted ? database : nullptr) {
+    if (database_ != nullptr) (void)Execute(database_, "PRAGMA temp_store=FILE").ok();
+  }
+  ~SortOnDisk() {
+    if (database_ != nullptr) (void)Execute(database_, "PRAGMA temp_store=DEFAULT").ok();
+  }
+  SortOnDisk(const SortOnDisk&) = delete;
+  SortOnDisk& operator=(const SortOnDisk&) = delete;
+
+ private:
+  sqlite3* database_;
+};
+
+}  // namespace
 
 // The user's columns in `row`. System columns are passed over: they belong to the server.
 Result<std::uint64_t> SqliteStore::ProgramColumns(const SqliteTable& table, RowView row) {
@@ -166,6 +186,7 @@ Result<void> SqliteStore::Read(const Table& table, const ReadQuery& query, RowSi
     sql += " LIMIT " + std::to_string(query.top < kAll ? query.top : kAll) + " OFFSET " +
            std::to_string(query.skip < kAll ? query.skip : kAll);
   }
+  const SortOnDisk sorted(database_, !query.order_by.empty());
   Statement select(std::move(sql));
   HF_TRY(Ready(select));
   int next = 1;

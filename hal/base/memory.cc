@@ -5,6 +5,9 @@
 #include <atomic>
 #include <cstdlib>
 #include <cstring>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 namespace holdfast::memory {
 namespace {
@@ -117,6 +120,12 @@ void Free(void* block) noexcept {
   Header* header = HeaderOf(block);
   Give(header->pool, header->bytes + sizeof(Header));
   std::free(header);
+}
+
+void ReturnUnused() {
+#ifdef __GLIBC__
+  malloc_trim(0);
+#endif
 }
 
 std::size_t SizeOf(const void* block) noexcept {

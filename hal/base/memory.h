@@ -58,6 +58,9 @@ void* Reallocate(Pool pool, void* block, std::size_t bytes) noexcept;
 void Free(void* block) noexcept;
 std::size_t SizeOf(const void* block) noexcept;
 
+// What the C library keeps for later goes back to the system.
+void ReturnUnused();
+
 struct Use {
   std::size_t now = 0, most = 0;
   std::uint64_t taken = 0, refused = 0;  // allocations

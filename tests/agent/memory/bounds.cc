@@ -129,6 +129,42 @@ void ALargeRowIsThereOnce(const std::string& carrier, std::size_t bytes) {
   Check(pushed < bytes + kBeside && pulled < bytes + kBeside, "it was there more than once");
 }
 
+// More rows than there is memory for can be counted and put in order.
+void ManyRowsAreCountedAndSorted() {
+  constexpr int kRows = 100'000;
+  const testing::TemporaryFolder folder;
+  Device device({"https", "", folder.path() + "/many", "", "", "", ""}, "many");
+  Check(device.Open().ok(), "the device opens");
+  const std::string filling(250, 'f');
+  Check(device.store().Begin().ok(), "a transaction");
+  for (int row = 0; row < kRows; ++row) {
+    const std::string number = std::to_string(row * 7919LL % kRows + kRows);
+    Check(device.Insert("r" + std::to_string(row), number + filling).ok(), "a row is recorded");
+  }
+  Check(device.store().Commit().ok(), "they are there");
+  memory::ForgetMost();
+  auto counted = device.Operations();
+  Check(counted.ok() && *counted == kRows, "the queue is counted");
+  class InOrder final : public RowSink {
+   public:
+    Result<void> OnRow(RowView row) override {
+      const std::string now(FindText(row, "words").substr(0, 6));
+      in_order = in_order && before <= now;
+      before = now;
+      ++rows;
+      return Ok();
+    }
+    std::string before;
+    bool in_order = true;
+    int rows = 0;
+  } sink;
+  Check(device.Read(sink, "words").ok(), "they are read in order");
+  Check(sink.rows == kRows && sink.in_order, "all of them, in order");
+  const std::size_t most = memory::UseOf(Pool::kSqlite).most;
+  std::printf("%d rows counted and sorted: SQLite took %zu\n", kRows, most);
+  Check(most < (4u << 20), "SQLite took much");
+}
+
 // Lists of every bad kind, and too much of every good one: it may be refused, by us, but no pool
 // comes near its cap.
 void HostileAnswersStayWithin() {
@@ -195,6 +231,7 @@ int main() {
     VisitsTakeNothing(carrier);
     ALargeRowIsThereOnce(carrier, 4u << 20);
   }
+  ManyRowsAreCountedAndSorted();
   HostileAnswersStayWithin();
   std::printf("%d failures\n", g_failures);
   return g_failures == 0 ? 0 : 1;

@@ -70,8 +70,13 @@ class Device {
     return result.outcome;
   }
 
-  Result<void> Read(RowSink& sink) { return store_->Read(*table_, {}, sink); }
+  Result<void> Read(RowSink& sink, std::string_view order_by = {}) {
+    store::ReadQuery query;
+    query.order_by = order_by;
+    return store_->Read(*table_, query, sink);
+  }
 
+  store::Store& store() { return *store_; }
   Result<std::uint64_t> Operations() {
     HF_TRY_ASSIGN(const store::QueueStats stats, store_->Stats());
     return stats.operations;
