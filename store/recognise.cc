@@ -30,8 +30,9 @@ Result<bool> SqliteStore::MarkFirst(const Attempt& attempt) {
   return sqlite3_changes(database_) > 0;
 }
 
-// Adds the attempt to the operation's `sent`, or takes it off, and writes the state.
-Result<void> SqliteStore::SentAfter(std::int64_t sequence, const Attempt& attempt, bool add) {
+// Adds the attempt to the operation's `sent`, or takes it off, and writes the state. false: the
+// operation is gone.
+Result<bool> SqliteStore::SentAfter(std::int64_t sequence, const Attempt& attempt, bool add) {
   char records[kSentRecordBytes * (kSentRecords + 1)];
   std::size_t size = 0;
   {
@@ -40,7 +41,7 @@ Result<void> SqliteStore::SentAfter(std::int64_t sequence, const Attempt& attemp
     sent_.Bind(1, sequence);
     auto found = sent_.Step();
     if (!found) return Explain(found.error());
-    if (!*found) return Ok();  // merged away meanwhile
+    if (!*found) return false;
     std::string_view sent = sent_.Text(0);
     const std::size_t most = kSentRecordBytes * kSentRecords;
     if (sent.size() > most) sent.remove_prefix(sent.size() - most);
@@ -70,7 +71,8 @@ Result<void> SqliteStore::SentAfter(std::int64_t sequence, const Attempt& attemp
     write.BindBlob(2, sent);
   }
   if (!add) write.Bind(3, std::int64_t{attempt.was_pending});
-  return RunReady(write);
+  HF_TRY(RunReady(write));
+  return true;
 }
 
 Result<void> SqliteStore::MarkAttempted(std::span<const Attempt> attempts) {
@@ -78,7 +80,9 @@ Result<void> SqliteStore::MarkAttempted(std::span<const Attempt> attempts) {
   HF_TRY(transaction.Start(Writer::kHoldfast));
   for (const Attempt& attempt : attempts) {
     HF_TRY_ASSIGN(const bool first, MarkFirst(attempt));
-    if (!first) HF_TRY(SentAfter(attempt.sequence, attempt, true));
+    if (first) continue;
+    HF_TRY_ASSIGN(const bool there, SentAfter(attempt.sequence, attempt, true));
+    if (!there) return Error{Code::kBusy, Origin::kNone, 0, "a row was deleted before it was sent"};
   }
   return transaction.Commit();
 }
@@ -86,7 +90,10 @@ Result<void> SqliteStore::MarkAttempted(std::span<const Attempt> attempts) {
 Result<void> SqliteStore::UnmarkUnsent(std::span<const Attempt> attempts) {
   Transaction transaction(*this);
   HF_TRY(transaction.Start(Writer::kHoldfast));
-  for (const Attempt& attempt : attempts) HF_TRY(SentAfter(attempt.sequence, attempt, false));
+  for (const Attempt& attempt : attempts) {
+    HF_TRY_ASSIGN(const bool there, SentAfter(attempt.sequence, attempt, false));
+    (void)there;
+  }
   return transaction.Commit();
 }
 

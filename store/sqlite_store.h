@@ -238,7 +238,7 @@ class SqliteStore final : public Store {
   Result<bool> IsUntouched(const Operation& operation, RowView server_row);
   Result<bool> TakeTheirs(const Operation& operation, RowView server_row, bool by_others);
   Result<bool> MarkFirst(const Attempt& attempt);
-  Result<void> SentAfter(std::int64_t sequence, const Attempt& attempt, bool add);
+  Result<bool> SentAfter(std::int64_t sequence, const Attempt& attempt, bool add);
 
   sqlite3* database_ = nullptr;
   hal::Storage* storage_ = nullptr;

@@ -352,6 +352,8 @@ class Store {
     std::uint64_t mask = 0, digest = 0;
     bool was_pending = false;
   };
+  // kBusy, of no origin: one has left the queue since it was read (an insert that never left, and
+  // whose row was deleted); none is marked, and none of them may be sent: read them again.
   virtual Result<void> MarkAttempted(std::span<const Attempt> attempts) = 0;
   // These were marked and then not sent after all (the link went away first).
   virtual Result<void> UnmarkUnsent(std::span<const Attempt> attempts) = 0;

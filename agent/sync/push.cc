@@ -110,8 +110,8 @@ Result<void> Push::TakeWindow(std::size_t most) {
     if (admitted) ++window_count_;
   }
   if (window_count_ > 0) {
-    HF_TRY(store_.MarkAttempted({window_.data(), window_count_}));
-    phase_ = Phase::kSend;
+    HF_TRY_ASSIGN(const bool marked, Mark({window_.data(), window_count_}));
+    if (marked) phase_ = Phase::kSend;
     return Ok();
   }
   if (edited_meanwhile_ && --passes_left_ > 0) {
@@ -121,6 +121,17 @@ Result<void> Push::TakeWindow(std::size_t most) {
   }
   Finish(Ok());
   return Ok();
+}
+
+// false: one of them has left the queue since it was read; they are read again.
+Result<bool> Push::Mark(std::span<const store::Store::Attempt> attempts) {
+  auto marked = store_.MarkAttempted(attempts);
+  if (marked) return true;
+  if (marked.error().code != Code::kBusy || marked.error().origin != Origin::kNone) {
+    return marked.error();
+  }
+  cursor_ = attempts[0].sequence - 1;
+  return false;
 }
 
 // Whether the operation can be sent now, as what and with which content.

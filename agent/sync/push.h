@@ -101,6 +101,7 @@ class Push {
   Result<void> Start();
   Result<void> Take();
   Result<void> TakeWindow(std::size_t most);
+  Result<bool> Mark(std::span<const store::Store::Attempt> attempts);
   Result<bool> Admit(store::Operation& operation, store::Store::Attempt& attempt,
                      store::Content& content);
   Result<void> SendNext();

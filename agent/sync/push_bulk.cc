@@ -67,7 +67,11 @@ Result<bool> Push::TakeBulk() {
   }
   if (bulk_.empty()) return false;
   HF_TRY_ASSIGN(const std::string_view body, writer.Finish());
-  HF_TRY(store_.MarkAttempted(bulk_.attempts()));
+  HF_TRY_ASSIGN(const bool marked, Mark(bulk_.attempts()));
+  if (!marked) {
+    bulk_.Clear();
+    return true;  // read again with the next step
+  }
   transport::Request request;
   request.method = Method::kBulk;
   request.body = body;

@@ -383,3 +383,31 @@ TEST(Bulk, AServerThatNeverKnowsUsIsGivenUp) {
   world.transport.set_fault_source(nullptr);
   EndsEqual(world, "when it knows us again");
 }
+
+// Between the moment when a bulk is read and the one when its operations are marked, a program may
+// delete a row that never left: its operation is gone, and nobody would tell the server later.
+TEST(Bulk, ARowDeletedBeforeItIsMarkedIsNotSent) {
+  for (const std::size_t together : {limits::kBulkOperations, std::size_t{1}}) {
+    World world(kTakesBulks);
+    Meet(world);
+    Numbered(world, 1, 5);
+    class Deleter final : public agent::SyncHandler {
+     public:
+      explicit Deleter(World& world) : world_(world) {}
+      Before BeforeSend(const store::Operation& operation, RowView, RowFields&) override {
+        if (operation.id == "r4" && !done_) done_ = world_.Delete("r2") && world_.Delete("r4");
+        return Before::kSend;
+      }
+
+     private:
+      World& world_;
+      bool done_ = false;
+    } deleter(world);
+    agent::SessionOptions options;
+    options.push_options.handler = &deleter;
+    options.push_options.bulk_operations = together;
+    CHECK(world.Visit(options).outcome.ok());
+    EndsEqual(world, "after the deletions");
+    LONGS_EQUAL(4, long(world.Local().size()));
+  }
+}
