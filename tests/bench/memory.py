@@ -24,6 +24,7 @@ IDLE_MIB, LARGE_ROW_MIB, GROWTH = 3.0, 6.0, 1.05
 SMALL_BACKLOG, BACKLOG, LONG_BACKLOG = 10_000, 100_000, 1_000_000
 SAMPLE_SECONDS = 0.002
 PROGRESS_SECONDS = 0.1
+STATUS_RUNS = 10
 
 
 class Watch(threading.Thread):
@@ -138,35 +139,53 @@ def when_idle(program, device):
 # ---- a backlog
 
 def backlog(bench):
-    small = median_peak([push_backlog(bench, SMALL_BACKLOG) for _ in range(bench.runs)])
-    watches = {BACKLOG: [push_backlog(bench, BACKLOG) for _ in range(bench.runs)]}
-    if bench.options.long:
-        watches[LONG_BACKLOG] = [push_backlog(bench, LONG_BACKLOG)]
-    for count, pushes in watches.items():
-        peak = median_peak(pushes)
-        bench.add("P8", f"private memory, bulk push of {count:,} against {SMALL_BACKLOG:,}", peak[0], "MiB",
-                  small[0], GROWTH, lower=True, note=note_of(peak))
+    counts = [SMALL_BACKLOG, BACKLOG] + ([LONG_BACKLOG] if bench.options.long else [])
+    done = {count: [Backlog(bench, count) for _ in range(1 if count == LONG_BACKLOG else bench.runs)]
+            for count in counts}
+    for what in ("push", "status"):
+        small, *larger = [statistics.median_low([getattr(one, what).peak() for one in done[count]])
+                          for count in counts]
+        for count, peak in zip(counts[1:], larger):
+            failed = [one.failed for one in done[count] if one.failed and what == "status"]
+            bench.add("P8", f"private memory, {'bulk ' if what == 'push' else ''}{what} of {count:,} against "
+                      f"{SMALL_BACKLOG:,}", peak[0], "MiB", small[0], GROWTH, lower=True, done=not failed,
+                      note="; ".join([note_of(peak), *failed[:1]]))
     if bench.options.graph:
-        watch = pushes[-1]
-        graph.draw(bench.options.graph, f"holdfast push: a backlog of {count:,} rows",
+        small = statistics.median_low([one.push.peak() for one in done[SMALL_BACKLOG]])
+        watch = done[counts[-1]][-1].push
+        graph.draw(bench.options.graph, f"holdfast push: a backlog of {counts[-1]:,} rows",
                    [(at, kilobytes / 1024) for at, kilobytes, _ in watch.samples], watch.done,
                    (small[0] * GROWTH, f"{GROWTH} x the peak at {SMALL_BACKLOG:,} rows"))
 
 
-def median_peak(watches):
-    return statistics.median_low([watch.peak() for watch in watches])
+class Backlog:
+    """So many rows, looked at by `status` and sent by a bulk `push`, each with its Watch."""
 
+    def __init__(self, bench, count):
+        with Serving(bench) as server:
+            device = bench.device(server)
+            limit(device.database, count, 1000)
+            self.status, self.failed = self._status(device)
+            with contextlib.closing(ServerRows(server)) as rows:
+                self.push, answer = watched(device, "push", progress=rows.count)
+                self.push.done.append((self.push.samples[-1][0], rows.count()))
+            if answer["pushed"] != count:
+                raise RuntimeError(f"not all were pushed: {answer}")
 
-def push_backlog(bench, count):
-    with Serving(bench) as server:
-        device = bench.device(server)
-        limit(device.database, count, 1000)
-        with contextlib.closing(ServerRows(server)) as rows:
-            watch, answer = watched(device, "push", progress=rows.count)
-            watch.done.append((watch.samples[-1][0], rows.count()))
-        if answer["pushed"] != count:
-            raise RuntimeError(f"not all were pushed: {answer}")
-        return watch
+    @staticmethod
+    def _status(device):
+        """With a short queue it is over before many samples are taken: the highest of some."""
+        watches = []
+        for _ in range(STATUS_RUNS):
+            process = subprocess.Popen(device.command("status"), stdin=subprocess.DEVNULL,
+                                       stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+            watch = Watch(process.pid)
+            said = process.stderr.read().decode().strip()
+            code = process.wait()
+            watch.join()
+            if watch.samples:
+                watches.append(watch)
+        return max(watches, key=Watch.peak), f"FAILED, exit {code}: {said}" if code else ""
 
 
 class ServerRows:
